@@ -26,6 +26,8 @@ _LABELS: Final = {
     "cs": ("od, odesílatel", "odesláno", "datum", "komu, kopie", "předmět"),
     "sk": ("od, odosielateľ", "odoslané", "dátum", "komu, pre, kópia", "predmet"),
     "hr": ("od, šalje", "poslano", "datum", "za, prima", "predmet, naslov"),
+    "sl": ("od", "poslano", "datum", "za", "zadeva"),
+    "lt": ("nuo", "išsiųsta", "data", "kam", "tema"),
     "hu": ("feladó", "küldve, elküldve", "dátum", "címzett, másolatot kap", "tárgy"),
     "ro": (
         "de la, expeditor, expeditorul",
@@ -42,6 +44,7 @@ _LABELS: Final = {
     "el": ("από", "στάλθηκε", "ημερομηνία", "προς", "θέμα"),
     "ca": ("de", "enviat, enviat el", "data", "per a", "assumpte, tema"),
     "zh": ("发件人, 寄件者", "发送时间, 寄件日期", "日期", "收件人, 收件者, 抄送", "主题, 主旨"),
+    "ko": ("보낸 사람", "보낸 날짜, 보낸 시간", "날짜", "받는 사람, 참조", "제목"),
     "ja": ("差出人, 送信元", "送信日時", "日付, 日時", "宛先, 送信先", "件名"),
 }
 _REPLY_TO: Final = "répondre à, reply-to, antwort an, responder a, rispondi a, antwoorden naar, svara till"

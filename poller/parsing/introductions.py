@@ -57,12 +57,16 @@ _WROTE: Final = re.compile(
     r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|writes|schrieb|escribió|ha scritto|escreveu|schreef"
     r"|vous avez écrit|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben"
     r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?"
-    r"|(?:şunu )?yazdı|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε|đã viết"
-    r"|님이 작성|missatge de|va escriure)(?!\w)",
+    r"|(?:şun(?:u|ları) )?yazdı|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε"
+    r"|đã viết|missatge de|va escriure|ha escrit|escribiu|idatzi zuen|вы писали|(?:на)?писав(?:\(-?ла\)|ла)?"
+    r"|napisa(?:o|l|la)(?:/la|\(l?a\))?(?: je)?|написао(?:/ла)?|kirjutas|rakstīja|rašė|menulis|작성)(?!\w)"
+    r"|[写寫]道|님이 작성|のメール|に書きました|เขียนว่า",  # no space stands between words in these languages
     re.IGNORECASE,
 )
-# The present is an introduction only beside a time or an address: "On page 2, our architect writes:".
-_WRITES: Final = re.compile(r"(?:writes|pisze|пишет?|missatge de)", re.IGNORECASE)
+# These are an introduction only beside a time or an address. A person writes: "On page 2, our architect writes:".
+_WRITES: Final = re.compile(r"(?:writes|pisze|пишет?|missatge de|ha escrit|вы писали|のメール|작성)", re.IGNORECASE)
+# Our customers report so what others wrote at a time: "Votre collègue a écrit le 3 mars à 10:12 :".
+_REPORTS: Final = re.compile(r"a écrit|wrote", re.IGNORECASE)
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
 _PERSON: Final = re.compile(r"\b(?:j['’]|nous |i (?:wrote|sent|got|have)|we |ich |wir |yo |ik )", re.IGNORECASE)
 _OPENER: Final = re.compile(
@@ -76,9 +80,10 @@ _BROKEN_ADDRESS: Final = re.compile(r"(?<=<) (?=[^<>\s@]{1,64}@[^<>\s]{1,200}>)|
 _MAILTO_WITHIN: Final = re.compile(r"<mailto:[^<>\s]{1,300}>>", re.IGNORECASE)  # of Outlook, in plain text
 _ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
 DAY: Final = re.compile(
-    r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?|[^\W\d_]{3,12}\.? \d\d?, \d{4})(?!\w)"
+    r"\b(?:\d{1,4}([/.-]) ?\d\d?\1 ?\d{2,4}|\d{4}([/.-]) ?\d\d?\2 ?\d\d?|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?"
+    r"|[^\W\d_]{3,12}\.? \d\d?, \d{4}|\d{4}\. [^\W\d_]{3,12}\.? \d\d?)(?!\w)|\d{4}年 ?\d\d?月 ?\d\d?日"
 )
-TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b|(?<![\d.])\d\d\.\d\d(?![\d.])")
+TIME: Final = re.compile(r"(?<![a-z\d])\d\d?[:h]\d\d(?![a-z\d])|(?<![\d.])\d\d\.\d\d(?![\d.])", re.IGNORECASE)
 PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
 _NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.IGNORECASE)
 _NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
@@ -122,7 +127,8 @@ def _rest(heading: re.Pattern[str], line: str) -> str | None:
 def introduction(lines: list[str], at: int) -> tuple[int, str]:
     """Return the length in lines of the introduction of a quotation that begins here, and its text. 0 if there is none.
 
-    Examples are "Le 3 nov., X a écrit :", Zoho's "---- On Tue, X wrote ----" and "2026-11-03 10:12 X <x@example.com>:".
+    Examples are "Le 3 nov., X a écrit :", Zoho's "---- On Tue, X wrote ----", "2026-11-03 10:12 X <x@example.com>:" and
+    "X kirjoitti 3.11.2026 klo 10.12:".
     """
     first = lines[at][:LINE_CHARS].lstrip("-–—*_ ")
     dated = not first.startswith(">") and DAY.search(first) and TIME.search(first)
@@ -137,8 +143,11 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
         joined = _BROKEN_ADDRESS.sub("", f"{joined} {line[:LINE_CHARS] if count > 1 else first}")
         joined = _MAILTO_WITHIN.sub(">", joined)
         end = line[-4:].rstrip("*_ ")
-        if (end.endswith((":", "--")) or _ends_with_verb(joined, lines[at + count : at + count + 1])) and (
-            _HORDE.fullmatch(joined.strip().lower()) or _says_wrote(joined) or _names_moment_and_author(joined)
+        below = lines[at + count : at + count + _LINES]
+        if (end.endswith((":", "：", "--")) or _ends_with_verb(joined, below[:1])) and (
+            _HORDE.fullmatch(joined.strip().lower())
+            or _says_wrote(joined, is_marked=next(filter(None, below), "").startswith(">"))
+            or _names_moment_and_author(joined)
         ):
             return count, joined.strip()
     return 0, ""
@@ -149,7 +158,8 @@ def _ends_with_verb(joined: str, below: list[str]) -> bool:
     return joined.endswith(("> wrote", "> a écrit")) and below == [""] and TIME.search(joined) is not None
 
 
-def _says_wrote(joined: str) -> bool:
+def _says_wrote(joined: str, *, is_marked: bool) -> bool:
+    """Return whether a line says who wrote, and when or from which address. `is_marked` tells of the lines below it."""
     wrote = _WROTE.search(joined)
     if not wrote or len(joined) - wrote.end() >= _AFTER_WROTE_CHARS:
         return False
@@ -158,7 +168,11 @@ def _says_wrote(joined: str) -> bool:
         return False
     if re.search(r"\d", before) or ADDRESS.search(before):
         return True
-    return bool(ADDRESS.search(after) and DAY.search(after))
+    if not DAY.search(after):
+        return False
+    # The author may have no address where the moment follows.
+    is_moment = len(after) <= _MOMENT_CHARS and TIME.search(after) and (is_marked or not _REPORTS.search(wrote[0]))
+    return bool(is_moment or ADDRESS.search(after))
 
 
 def _names_moment_and_author(joined: str) -> bool:

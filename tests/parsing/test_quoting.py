@@ -116,6 +116,30 @@ HISTORIES = {
     "apple, finnish": f"S <s@e.fi> kirjoitti 3.11.2026 kello 10.12:\n\n{QUOTED}",
     "thunderbird, polish": f"W dniu 3.11.2026 o 10:12, S pisze:\n{QUOTED}",
     "gmail, turkish": f"S <s@example.com>, 3 Kas 2026 Sal, 10:12 tarihinde şunu yazdı:\n\n{QUOTED}",
+    "verb first, finnish": f"S kirjoitti 2.11.2026 klo 10.12:\n\n{OLD}",
+    "verb first, french": f"Studio a écrit le 3 nov. 2026 à 10:12 :\n\n{QUOTED}",
+    "gmail, hungarian": f"S ezt írta (időpont: 2026. nov. 3., K 10:12):\n\n{OLD}",
+    "yandex": f"3 ноября 2026 г., 10:12:32, вы писали:\n\n{OLD}",
+    "the bat": f"Вы писали 3 ноября 2026 г., 10:12:32:\n\n{QUOTED}",
+    "apple, ukrainian": f"3 лист. 2026 р. о 10:12 S <s@e.ua> написав(ла):\n\n{OLD}",
+    "apple, croatian": f"S <s@e.hr> je napisao/la 03.11.2026., u 10:12:\n\n{OLD}",
+    "gmail, croatian": f"uto, 3. stu 2026. u 10:12 S <s@e.hr> napisao je:\n\n{OLD}",
+    "gmail, serbian": f"уто, 3. нов 2026. у 10:12 S <s@e.rs> је написао/ла:\n\n{OLD}",
+    "thunderbird, slovenian": f"Dne 3. 11. 2026 ob 10:12 je S napisal(a):\n{QUOTED}",
+    "thunderbird, slovak": f"Dňa 3. 11. 2026 o 10:12 S napísal(a):\n{QUOTED}",
+    "apple, czech": f"3. 11. 2026 v 10:12, S <s@e.cz>:\n\n{OLD}",
+    "thunderbird, catalan": f"El 3/11/26 a les 10:12, S ha escrit:\n{QUOTED}",
+    "gmail, galician": f"O martes, 3 de nov. de 2026 ás 10:12, S (<s@e.gal>) escribiu:\n\n{OLD}",
+    "gmail, chinese": f"S <s@e.cn> 于2026年11月3日周二 10:12写道：\n\n{OLD}",
+    "gmail, taiwan": f"S <s@e.tw> 於 2026年11月3日 週二 上午10:12寫道：\n\n{OLD}",
+    "gmail, japanese": f"2026年11月3日(火) 10:12 S <s@e.jp>:\n\n{OLD}",
+    "apple, japanese": f"2026/11/03 10:12、S <s@e.jp>のメール：\n\n{OLD}",
+    "apple, korean": f"2026. 11. 3. 오전 10:12, S <s@e.kr> 작성:\n\n{OLD}",
+    "gmail, lithuanian": f"2026-11-03, an, 10:12 S <s@e.lt> rašė:\n\n{OLD}",
+    "gmail, indonesian": f"Pada Sel, 3 Nov 2026 pukul 10.12 S <s@e.id> menulis:\n\n{OLD}",
+    "outlook, korean": f"보낸 사람: S <s@e.kr>\n보낸 날짜: 2026년 11월 3일 10:12\n받는 사람: C\n제목: V3\n\n{OLD}",
+    "outlook, slovenian": f"Od: S <s@e.si>\nPoslano: torek, 3. november 2026\nZa: C\nZadeva: V3\n\n{OLD}",
+    "outlook, lithuanian": f"Nuo: S <s@e.lt>\nIšsiųsta: 2026 m. lapkričio 3 d.\nKam: C\nTema: V3\n\n{OLD}",
     "original, swedish": f"-----Ursprungligt meddelande-----\nFrån: S\n{OLD}",
     "original, portuguese": f"-----Mensagem original-----\nDe: S\n{OLD}",
     "only marked": QUOTED,
@@ -249,6 +273,8 @@ KEPT = {
     "what somebody wrote": "Le 3 novembre, votre studio m’a écrit :\n« la V3 est prête ».\nElle ne l’est pas.",
     "likewise, to us": "Le 3 mars 2026 votre service nous a écrit :\nla V3 est prête. Elle ne l'est pas.",
     "likewise, english": "On 3 March your studio wrote to me:\nV3 is ready. It is not.",
+    "what somebody wrote at a time": "Votre collègue a écrit le 3 mars 2026 à 10:12 :\nla V3 est prête. Non.",
+    "likewise, russian": "2 ноября вы писали:\nмодель готова. Она не готова.",
     "in writing": "Merci de me répondre par écrit.\nL. Faucher",
     "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nin brass.\nPlease model it.",
     "what a letter says": "Hola,\nEl 12 de maig vam rebre el missatge de la Maria:\nla làmpada ha de ser de llautó.",
@@ -302,6 +328,10 @@ def test_newest_part_keeps_line_that_begins_as_the_introduction_below() -> None:
 def test_newest_part_keeps_inline_and_bottom_replies() -> None:
     text = f"Le 3 nov. 2026 à 10:12, X <x@example.com> a écrit :\n{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
     assert newest_part(text) == f"{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
+
+
+def test_newest_part_keeps_answer_below_quote_of_verb_before_moment() -> None:
+    assert newest_part(f"S kirjoitti 2.11.2026 klo 10.12:\n{QUOTED}\n\n{NEW}") == f"{QUOTED}\n\n{NEW}"
 
 
 def test_newest_part_keeps_answers_below_a_signature_above_the_quote() -> None:

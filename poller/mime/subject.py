@@ -20,22 +20,34 @@ _TAGS: Final = (
     r"|[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?"
     r"|(?:ext|external|extern|externe|esterno|externo|spam|suspected spam)(?=\s*[:-]))\s*(?:[:-]\s*)?)"
 )
+_ANSWER: Final = (
+    r"re|r\u00e9|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt|odg|vá|ats|atb|bls|trả lời"
+    r"|отв|ответ|відп|відповідь|отг|απ|απάντ|σχετ|回[复覆復]|答[复覆復]|返信|회신|답장"
+)
+_FORWARD: Final = (
+    r"tr|fwd?|wg|rv|i|enc|doorst|vb|vl|pd|ilt|prosl|továbbítás|chuyển tiếp"
+    r"|пересл|пересл[ао]н[оеі]|препр|πρθ|转发|轉[寄發]|転送|전달"
+)
 _PREFIX: Final = re.compile(
-    rf"\s*{_TAGS}{{0,6}}(?:"
-    r"(?P<answer>re|r\u00e9|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt)|(?P<forward>tr|fwd?|wg|rv|i|enc|doorst|vs|vb|vl|pd|ilt)"
-    r")\.?\s*(?:[\[(]\d{1,4}[\])]\s*)?[:\uff1a]",
+    rf"\s*{_TAGS}{{0,6}}(?:(?P<answer>{_ANSWER})|(?P<forward>{_FORWARD})|(?P<vs>vs))"
+    r"\.?\s*(?:[\[(]\d{1,4}[\])]\s*)?[:\uff1a]",
     re.IGNORECASE,
 )
+# "VS" marks an answer of Finns and Estonians, and a forward of Danes and Norwegians, below which stand these fields.
+_DANISH_FIELD: Final = re.compile(r"(?:^|>)[\s*]{0,9}(?:fra|emne)\b[^\n:]{0,9}:", re.IGNORECASE | re.MULTILINE)
 _SUBJECT_CHARS: Final = 1000
 _MOST: Final = 50  # prefixes that are looked at
 
 
-def prefix_of(subject: str) -> Prefix | None:
+def prefix_of(subject: str, text: str = "") -> Prefix | None:
     """Return what the outermost prefix says, None if there is none.
 
-    "RE: TR: x" is an answer, in a conversation that began with a forward. Bracketed tags before it are skipped.
+    "RE: TR: x" is an answer, in a conversation that began with a forward. Bracketed tags before it are skipped. `text`
+    is that of the mail, or its HTML, whose history settles a prefix of two meanings.
     """
     found = _PREFIX.match(subject[:_SUBJECT_CHARS])
+    if found and found["vs"]:
+        return Prefix.FORWARD if _DANISH_FIELD.search(text) else Prefix.ANSWER
     return Prefix(str(found.lastgroup)) if found else None
 
 

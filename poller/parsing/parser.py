@@ -61,7 +61,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
     message_ids = headers.message_ids(header.first(b"message-id"))
     author, sender = addresses.author_and_sender(header)
     subject = headers.decode(header.first(b"subject"))
-    prefix = prefix_of(subject)
+    prefix = prefix_of(subject, contents.text)
     in_reply_to, references = (headers.message_ids(header.all(name)) for name in (b"in-reply-to", b"references"))
     attached = [message.author for message in contents.forwarded if message.author.addr_spec]
     named = forwards.original_senders(contents.text, forward=prefix is not Prefix.ANSWER)

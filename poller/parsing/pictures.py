@@ -22,7 +22,7 @@ def shown_in_history(html: str, subject: str) -> set[str]:
     The history is found as in the text: each picture is a word of it, and a quotation has ">" before it. A forward has
     no history, as its sender wants it to be read.
     """
-    if "cid:" not in html.lower() or len(html) > _HTML_CHARS or prefix_of(subject) is Prefix.FORWARD:
+    if "cid:" not in html.lower() or len(html) > _HTML_CHARS or prefix_of(subject, html) is Prefix.FORWARD:
         return set()
     try:
         tree = document_fromstring(html)

@@ -125,6 +125,7 @@ def request_of(row: dict[str, Any]) -> Request:
     """Build the request that a row describes."""
     name, addr_spec = parseaddr(row["from"])
     sender = Address(name, addr_spec)
+    prefix = prefix_of(row["subject"], row["body"])
     return Request(
         reference="0" * 16,
         message_id=f"<{row['id']}@example.invalid>",
@@ -134,7 +135,7 @@ def request_of(row: dict[str, Any]) -> Request:
         author=sender,
         subject=row["subject"],
         text=row["body"],
-        newest=row["body"] if prefix_of(row["subject"]) is Prefix.FORWARD else newest_part(row["body"]),
+        newest=row["body"] if prefix is Prefix.FORWARD else newest_part(row["body"]),
         sent_at=None,
         received_at=datetime.now(UTC),
         headers=(),

@@ -178,7 +178,7 @@ def _forwarded(request: Request, own: Collection[str]) -> Address | None:
 
     An answer quotes a mail, which is not a forward.
     """
-    if prefix_of(request.subject) is Prefix.ANSWER:
+    if prefix_of(request.subject, request.text) is Prefix.ANSWER:
         return None
     originals = (each for each in request.original_senders if each.addr_spec)
     original = next((each for each in originals if not is_ours(each.addr_spec, own)), None)

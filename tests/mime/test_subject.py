@@ -32,6 +32,15 @@ ANSWERS = (
     "[Ext] : RE: x",
     "\u26a0\ufe0f RE: x",
     "R\u00e9p. : x",
+    "VS: x",
+    "Odg: x",
+    "VÁ: x",
+    "Ats: x",
+    "Отв: x",
+    "Απ: x",
+    "回复\uff1ax",
+    "返信: x",
+    "회신: x",
 )
 FORWARDS = (
     "TR: x",
@@ -44,6 +53,11 @@ FORWARDS = (
     "ENC: x",
     "VB: x",
     "PD: x",
+    "VL: x",
+    "Пересл: x",
+    "ΠΡΘ: x",
+    "转发: x",
+    "転送: x",
     "Doorst: x",
     "TR: RE: x",
     "[EXTERNAL] TR: x",
@@ -82,6 +96,15 @@ def test_outermost_prefix_marks_a_forward(subject: str) -> None:
 def test_subject_without_prefix_is_left_as_it_is(subject: str) -> None:
     assert prefix_of(subject) is None
     assert without_prefixes(subject) == subject
+
+
+def test_prefix_of_two_meanings_is_settled_by_the_history() -> None:
+    danish = "Se nedenfor.\n\nFra: Ana <ana@example.com>\nSendt: 3. november 2026\nTil: Lou\nEmne: x"
+    finnish = "Kiitos!\n\nLähettäjä: Ana <ana@example.com>\nAihe: x"
+    assert prefix_of("VS: x", danish) is Prefix.FORWARD
+    assert prefix_of("VS: x", "<div><b>Fra: </b>Ana</div>") is Prefix.FORWARD
+    assert prefix_of("VS: x", finnish) is Prefix.ANSWER
+    assert without_prefixes("VS: RE: x") == "x"
 
 
 @pytest.mark.parametrize("piece", ["Re: ", "[x] ", "[", "(", "***", "re:[", " ", "ext: "])

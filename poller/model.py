@@ -104,7 +104,7 @@ class Attachment:
     content: Content
     logo: bool = False  # a small image that the mail shows in its text: part of a signature
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
-    signature: bool = False  # signs the mail, for programs or as a card of its author: no file that a person sent
+    incidental: bool = False  # no file that a person sent: it signs the mail, or holds what a Mac adds to another file
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
     shown: bool = False  # as `inline`, even if it is declared an attachment, as some programs do with all files
     quoted: bool = False  # of an answer: an image that stands in the quoted history alone

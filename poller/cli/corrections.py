@@ -118,7 +118,7 @@ def example(request: Request, label: Category, tags: Sequence[str]) -> dict[str,
     ends what is read of the mail, and not the address to answer. The `kind` of an attachment is kept, since perhaps
     only its content told it.
     """
-    attachments = [each for each in request.attachments if not each.inline]
+    attachments = [each for each in request.attachments if not (each.inline or each.incidental)]
     return {
         "id": request.reference,
         "lang": "",

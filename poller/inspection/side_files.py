@@ -5,6 +5,8 @@ A name is looked up in a table. It is never opened as a path, so it cannot lead 
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
@@ -12,11 +14,12 @@ from urllib.parse import unquote
 from poller.formats.references import last_part
 
 if TYPE_CHECKING:
-    import zipfile
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
 MAX_BYTES: Final = 256 << 20  # of one file, unpacked
 MAX_TOTAL_BYTES: Final = 512 << 20  # of all that one model names
+_MAX_MEMBERS: Final = 20_000  # of an archive
+_APPLE_DOUBLE: Final = b"\0\5\x16\7"  # RFC 1740 appendix B
 _MAX_MISSING: Final = 20
 _NAME_CHARS: Final = 150
 
@@ -103,6 +106,26 @@ def read_all(stream: BinaryIO) -> bytes:
     return content
 
 
+def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of a zip, at most 20,000, without what a Mac adds to each of them ("._name", RFC 1740)."""
+    members = archive.infolist()[:_MAX_MEMBERS]
+    names = {member.filename for member in members if member.file_size}
+    return [member for member in members if not (member.is_dir() or _is_of_mac(archive, member, names))]
+
+
+def _is_of_mac(archive: zipfile.ZipFile, member: zipfile.ZipInfo, names: Container[str]) -> bool:
+    if member.filename.startswith("__MACOSX/"):
+        return True
+    folder, slash, name = member.filename.rpartition("/")
+    if not name.startswith("._") or f"{folder}{slash}{name[2:]}" not in names:
+        return False
+    try:
+        with archive.open(member) as stream:
+            return stream.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+    except (RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):  # encrypted or damaged: it stays a file
+        return False
+
+
 def of_archive(archive: zipfile.ZipFile) -> dict[str, Callable[[], bytes]]:
     """Return the files of a zip by path. A file is unpacked when it is asked for, into memory."""
 
@@ -113,8 +136,4 @@ def of_archive(archive: zipfile.ZipFile) -> dict[str, Callable[[], bytes]]:
 
         return read
 
-    return {
-        member.filename.replace("\\", "/"): reader(member)
-        for member in archive.infolist()[:20_000]
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
-    }
+    return {member.filename.replace("\\", "/"): reader(member) for member in files_of(archive)}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poller import confinement
 from poller.formats.table import NAMED_MODELS, suffix_of_name
 from poller.inspection import formats
-from poller.inspection.side_files import SideFiles, TooMuchError, of_archive, read_all
+from poller.inspection.side_files import SideFiles, TooMuchError, files_of, of_archive, read_all
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
 if TYPE_CHECKING:
@@ -109,10 +109,8 @@ def _models(archive: zipfile.ZipFile) -> list[str]:
     """Return the paths of the largest models in an archive, in its order."""
     found = [
         each
-        for each in archive.infolist()[:20_000]
+        for each in files_of(archive)
         if suffix_of_name(each.filename) in (NAMED_MODELS | formats.READ) - formats.MATERIALS
-        and not each.is_dir()
-        and not each.filename.startswith("__MACOSX/")
     ]
     largest = sorted(found, key=lambda each: (suffix_of_name(each.filename) not in formats.READ, -each.file_size))
     return [each.filename for each in found if each in largest[: formats.MAX_MEMBERS]]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from poller.parsing.parts import Leaf
 
+APPLE_FILE: Final = "application/applefile"
+_APPLE_DOUBLE: Final = b"\0\5\x16\7"  # RFC 1740 appendix B
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
 SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
 _NAME_CHARS: Final = 150
@@ -63,9 +65,9 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
     if suffix_of_name(name) == "svg" and not refused:
         with leaf.open() as stream:
             refused = file_types.has_script(stream)
-    if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
+    if head.startswith(_APPLE_DOUBLE):
         # Macs have the same name for it and for the file itself, and write it with a dot on other systems.
-        name, content_type, kind = f"._{name}" if name else "", "application/applefile", Kind.OTHER
+        name, content_type, kind = f"._{name.removeprefix('._')}" if name else "", APPLE_FILE, Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
     # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.
@@ -78,7 +80,7 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         inline=is_shown and is_image and leaf.disposition != "attachment",
         content=leaf.content,
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
-        signature=_is_signature(leaf),
+        incidental=_is_signature(leaf),
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
         shown=is_shown and is_image,
@@ -93,6 +95,24 @@ def _is_signature(leaf: Leaf) -> bool:
     if leaf.name.lower() in {"smime.p7s", "signature.asc"}:
         return leaf.content_type in {*_SIGNATURES, UNKNOWN}
     return leaf.content_type in _SIGNATURES and "multipart/signed" in leaf.within
+
+
+def has_data_fork(leaves: Sequence[Leaf], at: int) -> bool:
+    """Return whether the file of which a leaf holds what a Mac adds is there too, with bytes in it (RFC 1740).
+
+    It is the next part of a multipart/appledouble, whatever its name, or a part of the same name without "._".
+    """
+    fork = leaves[at]
+    below = leaves[at + 1] if at + 1 < len(leaves) else fork
+    pair = fork.within[-1:] == ("multipart/appledouble",) and below.within == fork.within
+    name = fork.name.removeprefix("._")
+    named = [leaf for leaf in leaves if name and leaf.name == name]
+    return any(map(_is_data, [below, *named] if pair else named))
+
+
+def _is_data(leaf: Leaf) -> bool:
+    with leaf.open() as stream:
+        return leaf.content_type != APPLE_FILE and stream.read(len(_APPLE_DOUBLE)) not in {b"", _APPLE_DOUBLE}
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:

@@ -66,7 +66,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
     attached = [message.author for message in contents.forwarded if message.author.addr_spec]
     named = forwards.original_senders(contents.text, forward=prefix is not Prefix.ANSWER)
     passes_on = bool(named) and not (prefix or in_reply_to or references)
-    sent_files = any(not (file.signature or file.logo) for file in contents.attachments)
+    sent_files = any(not (file.incidental or file.logo) for file in contents.attachments)
     return Request(
         reference=reference,
         message_id=message_ids[0] if message_ids else f"<{reference}@message-id.invalid>",

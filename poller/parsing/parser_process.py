@@ -40,7 +40,7 @@ _AS_THEY_ARE: Final = (
     *("reference", "message_id", "in_reply_to", "references", "subject", "text", "newest", "headers", "defects"),
     "links",
 )
-_FLAGS: Final = ("inline", "logo", "signature", "refused", "shown", "quoted")
+_FLAGS: Final = ("inline", "logo", "incidental", "refused", "shown", "quoted")
 
 
 class ParserDiedError(Exception):

@@ -112,6 +112,8 @@ class Reading:
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:
                     file = attachments.attachment(leaf, shown, history)
+                    if file.content_type == attachments.APPLE_FILE and attachments.has_data_fork(leaves, number):
+                        file = replace(file, incidental=True)
                     found.attachments.append(file)
                 if wrapped:
                     # Outlook may send the same text as a part of its own beside the winmail.dat.

@@ -155,19 +155,22 @@ def file_label(file: StoredFile | Attachment) -> str:
 
 
 def left_behind(request: Request, done: DispatchResult) -> list[tuple[UploadDecision, str]]:
-    """Return the attachments that were not uploaded, in the mail's order, without the signatures of the mail.
+    """Return the attachments that were not uploaded, in the mail's order, without those that no person sent.
 
     Each has its upload decision, and a line with name, size and reason.
     """
     return [
         (fate, f"{label}, {reason}" if reason else label)
         for number, (fate, label, reason) in _left(request, done).items()
-        if not request.attachments[number].signature
+        if not request.attachments[number].incidental
     ]
 
 
 def attachments(request: Request, done: DispatchResult) -> list[tuple[str, str]]:
-    """Return every attachment in the mail's order: a line with name, size and result, and its URL or ""."""
+    """Return the attachments in the mail's order, without those that no person sent.
+
+    Each has a line with name, size and result, and its URL or "".
+    """
     ticket_url = done.ticket.url if done.ticket else ""
     urls, left = {number: ticket_url for number, _ in done.attached} | dict(done.uploads), _left(request, done)
     return [
@@ -175,6 +178,7 @@ def attachments(request: Request, done: DispatchResult) -> list[tuple[str, str]]
         if number in urls
         else (f"{left[number][1]}, {left[number][2] or 'dans le message'}", "")
         for number, attachment in enumerate(request.attachments)
+        if not attachment.incidental
     ]
 
 
@@ -244,8 +248,6 @@ def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[
 def _reason(request: Request, done: DispatchResult, number: int, fate: UploadDecision) -> str:
     """Return why an attachment was not uploaded, "" if no attachment would have been."""
     attachment = request.attachments[number]
-    if attachment.signature:
-        return "signature du message"
     if fate is UploadDecision.LOGO:
         return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
     if fate is UploadDecision.DUPLICATE:

@@ -236,9 +236,8 @@ def _lists(
     steps: Sequence[Line], request: Request | None, done: DispatchResult | None
 ) -> list[tuple[str, Sequence[Line]]]:
     lists: list[tuple[str, Sequence[Line]]] = [("Étapes", steps)]
-    if request and done and request.attachments:
-        lines = [_attachment(label, url, done) for label, url in attachments(request, done)]
-        lists.append(("Pièces jointes", lines))
+    if request and done and (files := attachments(request, done)):
+        lists.append(("Pièces jointes", [_attachment(label, url, done) for label, url in files]))
     return lists
 
 

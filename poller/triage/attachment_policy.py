@@ -160,7 +160,7 @@ def _by_nature(attachment: Attachment, mail: _Circumstances) -> UploadDecision:
     """Return the decision on an attachment by what it is, before its size and its duplicates count."""
     if attachment.refused:
         return UploadDecision.REFUSED
-    if attachment.signature:
+    if attachment.incidental:
         return UploadDecision.LOGO
     if _is_of_set(attachment, mail):
         return UploadDecision.FILE

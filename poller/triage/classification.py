@@ -197,7 +197,7 @@ def content_of(request: Request, lessons: Sequence[Lesson] = ()) -> str:
                 "is_3d_file": a.kind is Kind.MODEL,
             }
             for a in request.attachments[:_MAX_ATTACHMENTS]
-            if not a.inline
+            if not (a.inline or a.incidental)
         ],
     }
     examples = f"<examples>\n{_encoded([asdict(each) for each in lessons])}\n</examples>\n" if lessons else ""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 
-from poller.inspection.side_files import SideFiles
+from poller.inspection.side_files import SideFiles, files_of
+from tests.inspection import samples
 
 
 def sides(*names: str, folder: str = "") -> SideFiles:
@@ -40,3 +44,12 @@ def test_missing_names_are_bounded() -> None:
     assert len(files.missing) == 20
     assert max(map(len, files.missing)) == 150
     assert "\n" not in "".join(files.missing)
+
+
+def test_what_a_mac_adds_to_a_file_is_no_file_of_an_archive() -> None:
+    """Beside the file alone, and only if it is what its name says."""
+    fork = b"\0\5\x16\7" + bytes(80)
+    models = dict.fromkeys(("a/lit.obj", "seau.obj", "._seau.obj"), samples.OBJ)
+    packed = samples.zipped(**models, **dict.fromkeys(("a/._lit.obj", "a/._table.obj"), fork))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert [each.filename for each in files_of(archive)] == ["a/lit.obj", "seau.obj", "._seau.obj", "a/._table.obj"]

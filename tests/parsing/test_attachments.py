@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,19 +90,28 @@ def test_drawing_is_refused_for_a_script_wherever_it_is(tmp_path: Path, end: byt
     assert file.kind is (Kind.OTHER if refused else Kind.DOCUMENT)
 
 
-def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
-    """The file itself keeps its name."""
-    fork = b"\0\5\x16\7" + bytes(80)
-    name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
-    parts = (
-        b"Content-Type: application/applefile" + name + base64.b64encode(fork),
-        b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
-    )
-    files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
-    assert [(file.filename, file.kind) for file in files] == [
-        ("._chaise.obj", Kind.OTHER),
-        ("chaise.obj", Kind.MODEL),
-    ]
+FORK = b"\0\5\x16\7" + bytes(80)
+OBJ = b"v 1 2 3\n" * 9
+PAIRS = {
+    "as Apple Mail names it": (b"appledouble", b"application/applefile", b"chaise.obj", FORK, OBJ, True),
+    "as RFC 1740 names it": (b"appledouble", b"application/applefile", b"%chaise", FORK, OBJ, True),
+    "without a name": (b"appledouble", b"application/applefile", b"", FORK, OBJ, True),
+    "from a foreign disk": (b"mixed", b"application/octet-stream", b"._chaise.obj", FORK, OBJ, True),
+    "of another file": (b"mixed", b"application/applefile", b"table.obj", FORK, OBJ, False),
+    "beside an empty file": (b"appledouble", b"application/applefile", b"chaise.obj", FORK, b"", False),
+    "that is a file": (b"appledouble", b"application/applefile", b"table.obj", OBJ, OBJ, False),
+}
+
+
+@pytest.mark.parametrize(("subtype", "declared", "name", "fork", "content", "incidental"), PAIRS.values(), ids=PAIRS)
+def test_what_a_mac_adds_to_a_file_is_no_file_of_a_mail(
+    subtype: bytes, declared: bytes, name: bytes, fork: bytes, content: bytes, incidental: bool, tmp_path: Path
+) -> None:
+    """Where the file itself is there, with bytes in it, and keeps its name."""
+    parts = part(declared, fork, name), part(b"model/obj", content, b"chaise.obj")
+    added, file = read(tmp_path, multipart(*parts, subtype=subtype)).attachments
+    assert (added.incidental, file.incidental, file.filename) == (incidental, False, "chaise.obj")
+    assert added.kind is (Kind.MODEL if fork is OBJ else Kind.OTHER)
 
 
 def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:

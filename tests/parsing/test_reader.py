@@ -215,7 +215,7 @@ def test_signatures_and_signed_files_stay_attachments(tmp_path: Path) -> None:
         ),
     )
     names = [file.filename for file in request.attachments]
-    assert [file.signature for file in request.attachments] == [True, True, False, False]
+    assert [file.incidental for file in request.attachments] == [True, True, False, False]
     assert names == ["smime.p7s", "signature.asc", "facture.xml.p7m", "moi.p7c"]
     assert request.defects == ()
     assert {file.kind for file in request.attachments} == {Kind.OTHER}
@@ -340,7 +340,7 @@ def test_signature_of_mail_is_no_file(
         signature = signature.replace(b"\r\n", ATTACHED + b"\r\n", 1)
     request = read(tmp_path, multipart(HELLO, signature, subtype=subtype))
     assert request.text == "Bonjour"
-    assert [file.filename for file in request.attachments if not file.signature] == names
+    assert [file.filename for file in request.attachments if not file.incidental] == names
     assert len(request.attachments) == 1
     assert request.defects == ()
 

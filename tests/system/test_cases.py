@@ -80,7 +80,7 @@ def test_mail_of_a_report_is_read_as_a_person_reads_it(case: dict[str, Any]) -> 
         assert [phrase for phrase in case.get(f"not_{field}", ()) if one_line(phrase) in one_line(text)] == []
     if "attachments" in case:
         decided = zip(request.attachments, decide_uploads(request), strict=True)
-        found = [(file.filename, file.kind, fate) for file, fate in decided if not file.signature]
+        found = [(file.filename, file.kind, fate) for file, fate in decided if not file.incidental]
         assert len(found) == len(case["attachments"])
         for file, wanted in zip(found, case["attachments"], strict=True):
             assert all(fnmatchcase(value, pattern) for value, pattern in zip(file, wanted, strict=True))

@@ -84,7 +84,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
                 "content_type": attachment.content_type,
             }
             for attachment, fate in zip(request.attachments, findings.fates, strict=True)
-            if not attachment.signature
+            if not attachment.incidental
         ],
         "links": list(request.links),
         "in_reply_to": list(request.in_reply_to),

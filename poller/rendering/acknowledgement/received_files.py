@@ -62,7 +62,7 @@ def received_files(
     return tuple(
         each
         for number, (attachment, fate) in enumerate(zip(request.attachments, known, strict=True))
-        if fate in _LISTED and not attachment.signature
+        if fate in _LISTED and not attachment.incidental
         for each in _of(
             attachment, [preview for preview in done.previews if preview.number == number], language, repeats
         )

@@ -29,7 +29,7 @@ class Mail:
     said: str  # folded: the sender's own words, and the subject unless it comes from an older mail
     everything: str  # folded: `said`, a signature, the subject in any case, the files' names
     names: str  # folded: the files' names
-    files: tuple[Attachment, ...]  # without those that the HTML shows by their cid
+    files: tuple[Attachment, ...]  # without those that the HTML shows by their cid, and those that no person sent
 
     def of_kind(self, *kinds: Kind) -> tuple[Attachment, ...]:
         """Return the files of these kinds."""
@@ -49,7 +49,7 @@ def folded(text: str) -> str:
 
 def read_mail(request: Request) -> Mail:
     """Return what the rules read of a request."""
-    files = tuple(attachment for attachment in request.attachments if not attachment.inline)
+    files = tuple(each for each in request.attachments if not (each.inline or each.incidental))
     names = _plain("\n".join(attachment.filename for attachment in files))
     subject = _plain(without_prefixes(request.subject))
     return Mail(
@@ -63,7 +63,9 @@ def read_mail(request: Request) -> Mail:
 
 def text_of(request: Request) -> str:
     """Return what is embedded of a request: its own subject and words, and file names, nothing about the sender."""
-    names = (one_line(each.filename) for each in request.attachments[:_MAX_FILES] if not each.inline)
+    names = (
+        one_line(each.filename) for each in request.attachments[:_MAX_FILES] if not (each.inline or each.incidental)
+    )
     said = plain_text(_own_words(request).strip() or request.newest.strip() or request.text)[:_MAX_TEXT_CHARS]
     text = f"{one_line(_own_subject(request), _MAX_SUBJECT_CHARS)}\n{said}\n{' '.join(names)}"
     return text.encode()[:_MAX_BYTES].decode(errors="ignore")

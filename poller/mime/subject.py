@@ -21,7 +21,7 @@ _TAGS: Final = (
     r"|(?:ext|external|extern|externe|esterno|externo|spam|suspected spam)(?=\s*[:-]))\s*(?:[:-]\s*)?)"
 )
 _ANSWER: Final = (
-    r"re|r\u00e9|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt|odg|vá|ats|atb|bls|trả lời"
+    r"re|r[\u00e9\u0435]|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt|odg|vá|ats|atb|bls|trả lời"
     r"|отв|ответ|відп|відповідь|отг|απ|απάντ|σχετ|回[复覆復]|答[复覆復]|返信|회신|답장"
 )
 _FORWARD: Final = (

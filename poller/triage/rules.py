@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from poller.learning import learned_model
 from poller.model import Category, Kind
 from poller.triage.wording import vocabulary
+from poller.triage.wording.look_alikes import as_seen
 from poller.triage.wording.reading import MAX_READ_CHARS, read_mail
 from poller.triage.wording.terms import terms_of
 
@@ -63,7 +64,7 @@ def confident_verdict(request: Request, weighed: LearnedModel | None = None) -> 
     """
     mail = read_mail(request)
     if len(request.newest) > MAX_READ_CHARS or vocabulary.AIMED_AT_THE_READER.search(
-        f"{request.subject}\n{request.newest}"
+        as_seen(f"{request.subject}\n{request.newest}")
     ):
         return None
     opinion = (weighed or learned_model.of_terms()).opinion((), terms_of(mail))

@@ -32,6 +32,7 @@ ANSWERS = (
     "[Ext] : RE: x",
     "\u26a0\ufe0f RE: x",
     "R\u00e9p. : x",
+    "R\u0435: x",
     "VS: x",
     "Odg: x",
     "VÁ: x",

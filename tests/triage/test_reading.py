@@ -18,6 +18,9 @@ from tests.triage.helpers import calendar, request
         ("l’AR\u00a0: n'a\u202fpas", "l ar . n a pas"),
         ("a_b 3,5 cm. Été\nfini", "a b 3 5 cm . ete . fini"),
         ("fac\u00adture im\u200bpayée\u2060", "facture impayee"),
+        ("m\u043ed\u00e8l\u0435 F\u0410CTUR\u0415 Αbsence ab\u0455ent", "modele facture absence absent"),
+        ("модель маска 3D-модель", "модель маска 3d модель"),
+        ("20 μm, λx", "20 μm λx"),
         ("", ""),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from poller.escaping import one_line, plain_text
 from poller.mime.subject import prefix_of, without_prefixes
+from poller.triage.wording.look_alikes import as_seen
 from poller.triage.wording.second_meanings import without_second_meanings
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class Mail:
 def folded(text: str) -> str:
     """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end.
 
-    Soft hyphens and other marks that nobody sees are dropped: a word with one in it is read as it is seen.
+    A word is read as it is seen: without soft hyphens and other marks that nobody sees, and in letters of one script.
     """
     decomposed = unicodedata.normalize("NFKD", text[:MAX_READ_CHARS])
     plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
-    sentences = re.split(r"[.!?;:](?=\s|$)|\n", plain.casefold())
+    sentences = re.split(r"[.!?;:](?=\s|$)|\n", as_seen(plain).casefold())
     return " . ".join(" ".join(re.findall(r"[^\W_]+", sentence)) for sentence in sentences)
 
 
@@ -68,7 +69,7 @@ def text_of(request: Request) -> str:
     )
     said = plain_text(_own_words(request).strip() or request.newest.strip() or request.text)[:_MAX_TEXT_CHARS]
     text = f"{one_line(_own_subject(request), _MAX_SUBJECT_CHARS)}\n{said}\n{' '.join(names)}"
-    return text.encode()[:_MAX_BYTES].decode(errors="ignore")
+    return as_seen(text).encode()[:_MAX_BYTES].decode(errors="ignore")
 
 
 def _own_subject(request: Request) -> str:

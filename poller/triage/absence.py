@@ -31,9 +31,9 @@ NOTICE_CHARS = 2000  # of the text of a notice
 OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances|deplacement))"
+    r"(?:absente?s?|en (?:conges?|vacances|deplacement|rtt|arret))"
     r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
-    r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
+    r"|de retour (?:le|demain|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
     r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
     r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
@@ -60,6 +60,23 @@ TRADE = (  # what a notice of absence does not speak of
 )
 # Only a person pleads with us, but for "do not reply, please".
 PLEADS = re.compile(r"(?:^|\. )(?![^.]*\b(?:repond|conta|appel|patient))[^.]*\b(?:svp|stp|s il (?:vous|te) plait)\b")
+# Only a person brings something, but for whom to ask meanwhile, or misses something.
+_BRINGS = re.compile(
+    r"\b(?:voici|voila|here (?:is|are|s)|hier (?:ist|sind|das)|anbei|ecco|aqui (?:esta|tiene))\b"
+    r"(?! (?:\w+ ){0,4}(?:coordonnees|contacts?|numeros?|adresses?|collegues?|remplac\w*|numbers?|addresse?s?|details"
+    r"|colleagues?|kontakt\w*|vertretung))"
+    r"|\bil (?:me|nous) (?:faut|faudrait|faudra|manque)\b"
+)
+# A notice speaks of troubles that there may be, a person of one that there is.
+_TROUBLE = vocabulary.any_of("""
+    probleme*, souci, soucis, panne, pannes, anomalie*, defaut, defauts, problem, problems, issue, issues, trouble,
+    storung, problema, problemi, problemas
+""")
+_THERE_MAY_BE = re.compile(
+    r"\b(?:en cas|si|s il|pour (?:tou(?:te?s?|s)|une?|les|vos|des)|eventuel\w*|if|any|in case|should|for|bei|falls"
+    r"|en caso|si hay|para|in caso|per)\b"
+)
+_TURNS = re.compile(r" (?:mais|but|aber|pero) ")  # a clause of its own begins
 # A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
 _ELSEWHERE = re.compile(
     r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
@@ -98,6 +115,7 @@ _LEFT = re.compile(
 _OF_A_NOTICE = re.compile(
     "|".join((_LEFT_WORK, *(pattern.pattern for pattern in (NOTICE, _SPAN, _FATE, _ELSEWHERE))))
     + r"|\b(?:urgen\w+|absen\w+|retour|revien\w*|return\w*|contact\w*|adress(?:er|ez)|direct|disponible|available"
+    r"|joignable|injoignable|reach\w*|erreichbar|(?:par|by) (?:tele)?phone"
     r"|e ?mails?|mails?|courriels?|nachricht\w*|respond|reply)\b"
 )
 _CLOSING = re.compile(
@@ -121,7 +139,9 @@ def absence(request: Request) -> str | None:
     own = folded(request.newest[:OPENING_CHARS])
     away = _AWAY.search(own) and _says_no_more(request, own)
     if _OUT_OF_OFFICE_SUBJECT.match(words) and (
-        is_of_a_program(request) or away or (is_answer(request) and len(own.split()) < _FEW_WORDS)
+        (is_of_a_program(request) and not asks(request))
+        or away
+        or (is_answer(request) and len(own.split()) < _FEW_WORDS)
     ):
         return "auto-reply (subject)"
     if is_answer(request) and away and _ABSENT_SUBJECT.match(words):
@@ -139,8 +159,9 @@ def asks(request: Request) -> bool:
     """
     said = request.newest[:NOTICE_CHARS]
     plain = _ELSEWHERE.sub(" ", folded(said))
-    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, PLEADS, *TRADE))
-    return bool("?" in said or of_work or written_verdict(read_mail(replace(request, subject=""))))
+    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, PLEADS, _BRINGS, *TRADE))
+    troubled = any(_TROUBLE.search(each) and not _THERE_MAY_BE.search(each) for each in plain.split(" . "))
+    return bool("?" in said or of_work or troubled or written_verdict(read_mail(replace(request, subject=""))))
 
 
 def is_answer(request: Request) -> bool:
@@ -155,6 +176,6 @@ def is_of_a_program(request: Request) -> bool:
 
 
 def _says_no_more(request: Request, own: str) -> bool:
-    sentences = _CLOSING.sub("", own).split(" . ")  # a signature tells of the company
+    sentences = _TURNS.sub(" . ", _CLOSING.sub("", own)).split(" . ")  # a signature tells of the company
     of_notice = all(len(each.split()) <= _SHORT_WORDS or _OF_A_NOTICE.search(each) for each in sentences)
     return of_notice and not asks(request)

@@ -115,7 +115,7 @@ _LEFT = re.compile(
 _OF_A_NOTICE = re.compile(
     "|".join((_LEFT_WORK, *(pattern.pattern for pattern in (NOTICE, _SPAN, _FATE, _ELSEWHERE))))
     + r"|\b(?:urgen\w+|absen\w+|retour|revien\w*|return\w*|contact\w*|adress(?:er|ez)|direct|disponible|available"
-    r"|joignable|injoignable|reach\w*|erreichbar|(?:par|by) (?:tele)?phone"
+    r"|coordonnees|joignable|injoignable|reach\w*|erreichbar|(?:par|by) (?:tele)?phone"
     r"|e ?mails?|mails?|courriels?|nachricht\w*|respond|reply)\b"
 )
 _CLOSING = re.compile(

@@ -23,10 +23,12 @@ _TAGS: Final = (
 _ANSWER: Final = (
     r"re|r[\u00e9\u0435]|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt|odg|vá|ats|atb|bls|trả lời"
     r"|отв|ответ|відп|відповідь|отг|απ|απάντ|σχετ|回[复覆復]|答[复覆復]|返信|회신|답장"
+    r"|رد|השב|ตอบกลับ"
 )
 _FORWARD: Final = (
     r"tr|fwd?|wg|rv|i|enc|doorst|vb|vl|pd|ilt|prosl|továbbítás|chuyển tiếp"
     r"|пересл|пересл[ао]н[оеі]|препр|πρθ|转发|轉[寄發]|転送|전달"
+    r"|إعادة توجيه|ส่งต่อ"
 )
 _PREFIX: Final = re.compile(
     rf"\s*{_TAGS}{{0,6}}(?:(?P<answer>{_ANSWER})|(?P<forward>{_FORWARD})|(?P<vs>vs))"

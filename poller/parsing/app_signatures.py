@@ -18,7 +18,8 @@ _APP: Final = (
     r"|thunderbird|e?m client|gmx|web\.de|(?:der )?(?:gmx|web\.de|telekom|freenet|t-online)(?: mail)?(?: app)?"
     r"|libero ?mail|zoho(?: mail)?|tutanota|tuta|hey\.com"
     r"|airmail|mailbox|typeapp|superhuman|shortwave|mailspring|mailbird|missive|fairemail|aqua ?mail"
-    r"|(?:canary|newton|edison|k-9|windows|apple)(?: mail)"
+    r"|(?:canary|newton|edison|k-9|windows|apple|infomaniak|samsung)(?: mail)|boomerang|fastmail|mailbox\.org|posteo"
+    r"|mymail|onmail|polymail|betterbird|samsung email|roundcube"
     r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|courrier|yahoo|outlook|gmail|proton|orange|sfr|free"
     r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
 )
@@ -48,7 +49,8 @@ _SENT: Final = {
 }
 _GET: Final = (
     r"(?:obtenir|obtenez|téléchargez?r?|get|download|holen sie sich|laden sie|obtener|obtén|descargar?|ottieni|scarica"
-    r"|obter|obtenha|baixe|baixar|downloaden?|haal|hämta|hent|få|skaff|pobierz)"
+    r"|obter|obtenha|baixe|baixar|downloaden?|haal|hämta|hent|få|skaff|pobierz|hanki|hae|lataa|získat|stáhnout|získajte"
+    r"|obțineți|descărcați|preuzmite|получить|скачать|отримати|αποκτήστε|λήψη|baixa|obtén|获取|下載|取得)"
 )
 _THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?)?"
 _MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
@@ -66,6 +68,8 @@ _LINE: Final = re.compile(
     r"(?:-\w{1,20})?(?: aus)?(?: mit [\w. -]{1,30})? (?:gesendet|geschickt|verschickt)\.?"
     rf"|{_DEVICE}\w{{0,8}} gönderildi|[發发]自我的 ?{_DEVICE}|{_DEVICE} ?から送信|(?:나의 )?{_DEVICE}에서 보냄"
     rf"|sent from mail\.?|yahoo mail ?: ?(?:recherche|organise|search|all|simpl|gére|le meilleur|the ).{{0,80}}"
+    rf"|(?:az? )?(?:ios|android) {_MAIL_APP} letöltése|(?:ios|android) için {_MAIL_APP}['’\w]{{0,5}} (?:edinin|indirin)"
+    rf"|{_MAIL_APP} (?:for )?(?:ios|android) ?を(?:入手|ダウンロード)|(?:ios|android)용 {_MAIL_APP} ?(?:다운로드|받기)"
     rf"|{_GET} {_THE}{_MAIL_APP}\b[^:;?!]{{0,80}}|{_MAIL_APP} (?:für|voor) (?:ios|android)\b[^:;?!]{{0,40}})",
     re.IGNORECASE,
 )

@@ -79,7 +79,7 @@ _THERE_MAY_BE = re.compile(
 _TURNS = re.compile(r" (?:mais|but|aber|pero) ")  # a clause of its own begins
 # A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
 _ELSEWHERE = re.compile(
-    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
+    r"\b(?:merci de?|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
     r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
     r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
     r"|direct|refer|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
@@ -91,7 +91,10 @@ _GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|abe
 # What becomes of the mail that the notice answers: with an absence, no person writes it.
 _FATE = re.compile(
     r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
-    r"|\bprendr(?:ai|ons) connaissance\b"
+    r"|\bprendr(?:ai|ons) connaissance\b|\bne (?:suis|serai|sommes|serons) (?:donc )?pas joignables?\b"
+    r"|\b(?:pas|aucun|sans|limite|no|without|limited|sin|senza|sem|kein\w*) (?:d )?(?:acces\w*|acesso|zugriff)"
+    r" (?:\w+ ){0,2}?(?:mails?|e ?mails?|messagerie|messages|inbox|correo|posta|postfach)\b"
+    r"|\bno tendre acceso\b|\bnon avro accesso\b|\bnao terei acesso\b"
     r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
     r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
     r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
@@ -146,7 +149,8 @@ def absence(request: Request) -> str | None:
         return "auto-reply (subject)"
     if is_answer(request) and away and _ABSENT_SUBJECT.match(words):
         return "auto-reply (subject and text)"
-    gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
+    limited = _SPAN.search(own) or _ELSEWHERE.search(own)  # says until when, or whom to ask meanwhile
+    gone = away and limited and _FATE.search(own) and not _GOES_ON.search(own)
     if is_answer(request) and (gone or (_LEFT.search(own) and _says_no_more(request, own))):
         return "auto-reply (text)"
     return None

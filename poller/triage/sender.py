@@ -58,7 +58,8 @@ _FORM_FIELD: Final = re.compile(
 _IN_PARENTHESES: Final = re.compile(r"\(([^()\s@]{1,64}@[^()\s]{1,200})\)")
 # The services and programs that send what others fill in write from such addresses.
 _FORM_MAILER: Final = re.compile(
-    r"(?:mailer|notifications?|forms?|formulaires?|form-submission|contact-?form|web-?form|wordpress|website)@",
+    r"(?:mailer|notifications?|forms?|formulaires?|formul[aá]rios?|formulier|(?:kontakt)?formular|modulo|form-submission"
+    r"|contact-?form|web-?form|wordpress|website)@",
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")

@@ -138,6 +138,10 @@ HISTORIES = {
     "gmail, lithuanian": f"2026-11-03, an, 10:12 S <s@e.lt> rašė:\n\n{OLD}",
     "gmail, indonesian": f"Pada Sel, 3 Nov 2026 pukul 10.12 S <s@e.id> menulis:\n\n{OLD}",
     "outlook, korean": f"보낸 사람: S <s@e.kr>\n보낸 날짜: 2026년 11월 3일 10:12\n받는 사람: C\n제목: V3\n\n{OLD}",
+    "outlook, vietnamese": f"Từ: S <s@e.vn>\nĐã gửi: Thứ Ba, 3 tháng 11, 2026 10:12\nTới: C\nChủ đề: V3\n\n{OLD}",
+    "outlook, hebrew": f"מאת: S <s@e.il>\nנשלח: יום שלישי 3 נובמבר 2026\nאל: C\nנושא: V3\n\n{OLD}",
+    "outlook, arabic": f"من: S <s@e.ae>\nتم الإرسال: 3 نوفمبر 2026\nإلى: C\nالموضوع: V3\n\n{OLD}",
+    "outlook, thai": f"จาก: S <s@e.th>\nส่ง: 3 พฤศจิกายน 2026\nถึง: C\nเรื่อง: V3\n\n{OLD}",
     "outlook, slovenian": f"Od: S <s@e.si>\nPoslano: torek, 3. november 2026\nZa: C\nZadeva: V3\n\n{OLD}",
     "outlook, lithuanian": f"Nuo: S <s@e.lt>\nIšsiųsta: 2026 m. lapkričio 3 d.\nKam: C\nTema: V3\n\n{OLD}",
     "original, swedish": f"-----Ursprungligt meddelande-----\nFrån: S\n{OLD}",
@@ -232,6 +236,14 @@ SIGNED = (
     "發自我的 iPhone",
     "iPhoneから送信",
     "나의 iPhone에서 보냄",
+    "Sent from Boomerang for Gmail",
+    "Envoyé depuis Infomaniak Mail",
+    "Sent via Fastmail",
+    "Az Android Outlook letöltése",
+    "Hanki Outlook for Android",
+    "Получить Outlook для iOS",
+    "iOS için Outlook'u edinin",
+    "Outlook for iOS を入手",
 )
 
 
@@ -312,6 +324,7 @@ KEPT = {
     "a list below dashes": "Please change\n--\n1. the legs\n2. the seat, 45 cm",
     "a question below dashes": "Bonjour\n\n--\n\nLa chaise est arrivée.\nPouvez-vous modéliser la table ?",
     "a form with a date and two moments": "Ana <ana@e.fr>\n03/11/2026 10:12\nPour : la cuisine\nUn vase.",
+    "an app that fails": "Outlook pour Android ne montre pas le modèle.",
     "an app to download": "Télécharger le modèle ne marche pas.",
 }
 

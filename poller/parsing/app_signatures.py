@@ -20,7 +20,7 @@ _APP: Final = (
     r"|airmail|mailbox|typeapp|superhuman|shortwave|mailspring|mailbird|missive|fairemail|aqua ?mail"
     r"|(?:canary|newton|edison|k-9|windows|apple|infomaniak|samsung)(?: mail)|boomerang|fastmail|mailbox\.org|posteo"
     r"|mymail|onmail|polymail|betterbird|samsung email|roundcube"
-    r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|courrier|yahoo|outlook|gmail|proton|orange|sfr|free"
+    r"|l['’]app(?:li(?:cation)?)?(?: mobile)? (?:mail|courrier|yahoo|outlook|gmail|proton|orange|sfr|free"
     r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
 )
 _WORDS: Final = r"(?:[\w.-]+,? ){0,3}"
@@ -36,7 +36,7 @@ _SENT: Final = {
     "nl": (r"(?:verstuurd|verzonden|gestuurd) (?:vanaf|vanuit|van|met|via)", r"(?:mijn|een)"),
     "sv": (r"skicka(?:t|des|d) från", r"(?:min|mitt|en)"),
     "da, no": (r"sendt fra", r"(?:min|mit|mitt|en)"),
-    "pl": (r"wysłan[eoy] (?:z|ze|przy użyciu|za pomocą)", r"(?:mojego|mojej|programu|aplikacji)"),
+    "pl": (r"wysłan[eoy] (?:z|ze|przy użyciu|za pomocą)", r"(?:mojego|mojej|programu|aplikacji(?: mobilnej)?)"),
     "fi": (r"lähetetty", r"(?:minun)"),
     "cs, sk": (r"(?:odesláno|odoslané) (?:z|zo|ze)", r"(?:mého|môjho)"),
     "hr, sl": (r"poslano (?:s|sa|z|iz)", r"(?:mog|mojega)"),
@@ -56,7 +56,8 @@ _THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?
 _MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
 # Behind a comma only an excuse follows: "Envoyé de mon iPhone, le modèle reste noir" is the person's own.
 _TAIL: Final = (
-    r"\b[^,:;?!]{0,60}(?:, (?:please|sorry|excuse|pardon|désolé|merci|veuillez|bitte|so |donc |d['’]où )[^:;?!]{0,60})?"
+    r"\b[^,:;?!]{0,60}"
+    r"(?:[,;] (?:please|sorry|excuse|pardon|désolé|merci|veuillez|bitte|so |donc |d['’]où )[^:;?!]{0,60})?"
 )
 _SENT_BY: Final = "|".join(
     rf"{sent} (?:{mine} {_WORDS}{_DEVICE}|{_DEVICE}|{mine} {_APP}|{_APP}){_TAIL}" for sent, mine in _SENT.values()

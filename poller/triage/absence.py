@@ -90,14 +90,15 @@ _SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fin
 _GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
 # What becomes of the mail that the notice answers: with an absence, no person writes it.
 _FATE = re.compile(
-    r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
+    r"\bv(?:otre|os) (?:message|mail|e mail|courriel)s? (?:\w+ ){0,4}"
+    r"(?:bien parvenus?|ser(?:a|ont) (?:lu|traite)s?|ne ser(?:a|ont) (?:pas|ni))\b"
     r"|\bprendr(?:ai|ons) connaissance\b|\bne (?:suis|serai|sommes|serons) (?:donc )?pas joignables?\b"
     r"|\b(?:pas|aucun|sans|limite|no|without|limited|sin|senza|sem|kein\w*) (?:d )?(?:acces\w*|acesso|zugriff)"
     r" (?:\w+ ){0,2}?(?:mails?|e ?mails?|messagerie|messages|inbox|correo|posta|postfach)\b"
     r"|\bno tendre acceso\b|\bnon avro accesso\b|\bnao terei acesso\b"
     r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
-    r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
-    r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
+    r"|\bihre (?:e mails?|mails?|nachricht(?:en)?) w(?:ird|erden) (?:nicht|weder|in meiner abwesenheit)\b"
+    r"|\byour (?:e ?mail|message)s? will (?:not )?be (?:read|forwarded|answered)\b"
     r"|\b(?:respond|reply|get back) (?:\w+ ){0,7}(?:when i return|(?:up)?on my return|after my return|when i am back)\b"
     r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
 )

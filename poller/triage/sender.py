@@ -36,7 +36,8 @@ _LABEL: Final = re.compile(
     r"(?: address| adresse|-adresse)?|(?:votre |mon )?adresse (?:e-?mail|mail|électronique|de messagerie)"
     r"|correo(?: electrónico)?|expéditeur"
     r"|(?:ceci est un e-?mail envoyé via|this is an enquiry e-?mail via) \S{1,200} (?:par|from))"  # Joomla's
-    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
+    r"(?: ?\((?:obligatoire|requis|required)\))?"
+    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t)| ?\*{0,2}$)(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
 # A label with the word for mail in it, and any label before an address alone, but for one of a recipient. A person

@@ -362,7 +362,13 @@ def filled_in(header: str, text: str) -> Request:
 FORM = "De : Jeanne Petit <jeanne@example.com>\nObjet : x\n\nCorps du message :\nUn fauteuil ?"
 
 
-FORMS = ("wordpress@figurative.example", "no-reply@forms.example.net", "mailer@shop.example", "notifications@f.example")
+FORMS = (
+    "wordpress@figurative.example",
+    "no-reply@forms.example.net",
+    "mailer@shop.example",
+    "notifications@f.example",
+    "formulario@f.example",
+)
 
 
 @pytest.mark.parametrize("author", FORMS)
@@ -383,6 +389,7 @@ FORMS = ("wordpress@figurative.example", "no-reply@forms.example.net", "mailer@s
         "Nom : Petit\nContact : jeanne@example.com\nDestinataire : paul@example.com",
         "Message : un fauteuil\nClient : Jeanne Petit (jeanne@example.com)",
         "Quelle est votre adresse e-mail ?\njeanne@example.com\n\nUn fauteuil",
+        "Adresse e-mail *\njeanne@example.com\n\nVotre projet\nUn fauteuil",
         "Ceci est un e-mail envoyé via https://figurative.example/ par :\nJeanne Petit <jeanne@example.com>",
     ],
 )

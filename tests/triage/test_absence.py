@@ -16,7 +16,7 @@ from tests.triage.helpers import answer, request
         "Ich bin bis zum 9. November nicht im Büro. Ihre E-Mail wird nicht weitergeleitet.",
         "I am out of the office until Monday and will reply to your message on my return.",
         "Actuellement en congé maternité, je ne suis pas joignable. Merci d'adresser vos messages à Paul Roy.",
-        "En arrêt maladie jusqu'au 20. Vos messages ne seront pas lus. Adressez-vous à Paul Roy.",
+        "Je suis en arrêt maladie jusqu'au 20. Vos messages ne seront pas lus. Adressez-vous à Paul Roy.",
         "Estoy de vacaciones hasta el 16 de noviembre y no tendré acceso al correo.",
         "Je ne fais plus partie des effectifs. Merci d'adresser vos demandes à contact@example.com.",
         "I no longer work at Example. Please direct your enquiries to hello@example.com.",

@@ -67,7 +67,8 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
             refused = file_types.has_script(stream)
     if head.startswith(_APPLE_DOUBLE):
         # Macs have the same name for it and for the file itself, and write it with a dot on other systems.
-        name, content_type, kind = f"._{name.removeprefix('._')}" if name else "", APPLE_FILE, Kind.OTHER
+        name = file_name(leaf.name.removeprefix("._")) if leaf.name else ""
+        name, content_type, kind = f"._{name}" if name else "", APPLE_FILE, Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
     # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.

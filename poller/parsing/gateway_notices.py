@@ -33,12 +33,18 @@ _CARE: Final = re.compile(
     re.IGNORECASE,
 )
 _ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be |évitez)", re.IGNORECASE)
+_WARNING_OFF: Final = re.compile(
+    r"\W*(?:(?:please |veuillez )?(?:do not|don['’]t|ne |n['’])|be (?:careful|cautious)|soyez|évitez)", re.IGNORECASE
+)
 _LABEL: Final = re.compile(
     r"[\W_]*(?:(?:external|externe?) (?:e-?mail|mail|message|sender)|(?:e-?mail|mail|message|courriel) externe?)[\W_]*"
     r"|\[ext(?:ernal|erne?)?\]"
     r"|\[(?:ce message|cet e-?mail|ce mail|this (?:message|e-?mail)) (?:vient|provient|émane|is|was|came|comes)\b"
     r"[^\[\]]{0,60}(?:extérieur|externe|outside|external)[^\[\]]{0,60}\]",
     re.IGNORECASE,
+)
+_DANGER: Final = re.compile(
+    r"\b(?:links?|liens?|attachments?|pièces? jointes?|anhänge|anhang|sender|expéditeur|absender)\b", re.IGNORECASE
 )
 _DISCLAIMS: Final = re.compile(
     r"\W*(?:(?:confidentiality|legal) notice\W+|(?:avis de )?confidentialité\W+|avis(?: juridique| important)?\W+"
@@ -140,11 +146,17 @@ def _banner_lines(lines: list[str], at: int) -> int:
         below = lines[at + count].strip() if at + count < len(lines) else ""
         if below and not joined.endswith((".", "!", ":", "]", ")", "*")):
             continue
-        if not (_WARNS.match(joined) and _OUTSIDE.search(joined)):
+        if not (_is_labelled_advice(joined) or (_WARNS.match(joined) and _OUTSIDE.search(joined))):
             return 0
         if not (_ADVICE.match(below) and _CARE.search(below[:_NOTICE_CHARS])):
             return count if _CARE.search(joined) else 0
     return 0
+
+
+def _is_labelled_advice(line: str) -> bool:
+    """Return whether a label and what it warns of are one line: "[EXTERNAL EMAIL] Do not click links ..."."""
+    label = _LABEL.match(line)
+    return bool(label and _WARNING_OFF.match(line, label.end()) and _DANGER.search(line, label.end()))
 
 
 def _footer_start(lines: list[str], first: int, last: int) -> int:

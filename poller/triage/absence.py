@@ -76,7 +76,7 @@ _THERE_MAY_BE = re.compile(
     r"\b(?:en cas|si|s il|pour (?:tou(?:te?s?|s)|une?|les|vos|des)|eventuel\w*|if|any|in case|should|for|bei|falls"
     r"|en caso|si hay|para|in caso|per)\b"
 )
-_TURNS = re.compile(r" (?:mais|but|aber|pero) ")  # a clause of its own begins
+_TURNS = re.compile(r" (?:mais|but|aber|pero|mas|maar|men|ale) ")  # a clause of its own begins
 # A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
 _ELSEWHERE = re.compile(
     r"\b(?:merci de?|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"

@@ -112,6 +112,7 @@ def test_what_a_mac_adds_to_a_file_is_no_file_of_a_mail(
     added, file = read(tmp_path, multipart(*parts, subtype=subtype)).attachments
     assert (added.incidental, file.incidental, file.filename) == (incidental, False, "chaise.obj")
     assert added.kind is (Kind.MODEL if fork is OBJ else Kind.OTHER)
+    assert added.filename.count("._") == (fork is FORK and name != b"")
 
 
 def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:

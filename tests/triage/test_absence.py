@@ -71,6 +71,7 @@ def test_notice_of_absence_that_says_nothing_more_is_automatic(subject: str, tex
         ("En déplacement", "Je suis en déplacement, voici les cotes de la console : 120 x 40 x 80."),
         ("Away", "I am currently away but the issue is urgent: our product page is blank."),
         ("Away", "I am away today. The AR button does nothing on my phone, customers are complaining."),
+        ("Afwezig", "Ik ben afwezig vandaag, maar de viewer werkt niet meer op onze site."),
         ("Out of office", "I'm out of the office, here is the problem: the viewer shows nothing."),
         ("Out of office", "I am out of the office until Monday, but the checkout button is gone since your update."),
         ("Congés", "Je suis en congés jusqu'au 9. Les plans de la table sont dans le dossier partagé hier."),

@@ -37,6 +37,8 @@ _SOFT_BREAK: Final = re.compile(rb"=[ \t]*+\r?\n")
 _HIGH_ESCAPE: Final = re.compile(rb"=[89A-F][0-9A-F]")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _GAP: Final = re.compile(rb"\r?\n[ \t]*\r?\n")
+_LINE_END: Final = re.compile(rb"\r?\n")
+_FEWEST_LETTERS: Final = 8
 _MORE_BELOW: Final = "base64 with more below its end"
 _MISNAMED: Final = "part in another encoding than it says"
 _UNREAD: Final = "part whose encoding cannot be read"
@@ -90,10 +92,26 @@ def _above_footer(head: bytes) -> bytes:
 
     Empty lines alone end no base64: some gateways write one below each line.
     """
-    blocks = _GAP.split(head.strip())
-    above = list(takewhile(lambda block: all(map(_is_letters, block.split(b"\n"))), blocks))
-    encoded = b"\n".join(above)
-    return encoded if len(above) < len(blocks) and _is_base64(encoded, whole=True, is_text=True) else b""
+    for border in (_GAP, _LINE_END):
+        blocks = border.split(head.strip())
+        above = list(takewhile(lambda block: all(map(_is_letters, block.split(b"\n"))), blocks))
+        encoded = b"\n".join(above)
+        if len(above) < len(blocks) and (_is_base64(encoded, whole=True, is_text=True) or _is_short_text(encoded)):
+            return encoded
+    return b""
+
+
+def _is_short_text(encoded: bytes) -> bool:
+    """Return whether base64 of less than a line is a text in UTF-8, as no word by chance is."""
+    letters = b"".join(encoded.split())
+    if len(letters) % 4 or len(letters) < _FEWEST_LETTERS:
+        return False
+    decoded = pybase64.b64decode(letters)
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROL.search(decoded)
 
 
 def _is_letters(line: bytes) -> bool:

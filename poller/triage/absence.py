@@ -166,7 +166,10 @@ def asks(request: Request) -> bool:
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, PLEADS, _BRINGS, *TRADE))
     troubled = any(_TROUBLE.search(each) and not _THERE_MAY_BE.search(each) for each in plain.split(" . "))
-    return bool("?" in said or of_work or troubled or written_verdict(read_mail(replace(request, subject=""))))
+    turned = any(_says_more(clause.partition(" . ")[0]) for clause in _TURNS.split(plain)[1:])
+    return bool(
+        "?" in said or of_work or troubled or turned or written_verdict(read_mail(replace(request, subject="")))
+    )
 
 
 def is_answer(request: Request) -> bool:
@@ -181,6 +184,9 @@ def is_of_a_program(request: Request) -> bool:
 
 
 def _says_no_more(request: Request, own: str) -> bool:
-    sentences = _TURNS.sub(" . ", _CLOSING.sub("", own)).split(" . ")  # a signature tells of the company
-    of_notice = all(len(each.split()) <= _SHORT_WORDS or _OF_A_NOTICE.search(each) for each in sentences)
-    return of_notice and not asks(request)
+    sentences = _CLOSING.sub("", own).split(" . ")  # a signature tells of the company
+    return not any(map(_says_more, sentences)) and not asks(request)
+
+
+def _says_more(sentence: str) -> bool:
+    return len(sentence.split()) > _SHORT_WORDS and not _OF_A_NOTICE.search(sentence)

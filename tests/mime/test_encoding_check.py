@@ -78,6 +78,13 @@ def test_footer_below_base64_is_named_and_not_decoded(tmp_path: Path) -> None:
     assert read(tmp_path, whole + footer, "base64") == (base64.b64decode(whole), "base64 with more below its end")
 
 
+@pytest.mark.parametrize("footer", [b"\n-- \nAchats\n", b"\n\n____\nAchats mailing list\n"])
+def test_base64_of_less_than_a_line_is_read_above_a_footer(footer: bytes, tmp_path: Path) -> None:
+    said = "Bonjour, ça grince.".encode()
+    assert read(tmp_path, base64.b64encode(said) + footer, "base64") == (said, "base64 with more below its end")
+    assert read(tmp_path, b"Bonjours" + footer, "base64")[0].startswith(b"Bonjours")
+
+
 @pytest.mark.parametrize(
     ("raw", "loss"),
     [

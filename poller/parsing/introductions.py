@@ -81,7 +81,7 @@ _MAILTO_WITHIN: Final = re.compile(r"<mailto:[^<>\s]{1,300}>>", re.IGNORECASE)  
 _ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
 DAY: Final = re.compile(
     r"\b(?:\d{1,4}([/.-]) ?\d\d?\1 ?\d{2,4}|\d{4}([/.-]) ?\d\d?\2 ?\d\d?|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?"
-    r"|[^\W\d_]{3,12}\.? \d\d?, \d{4}|\d{4}\. [^\W\d_]{3,12}\.? \d\d?)(?!\w)|\d{4}年 ?\d\d?月 ?\d\d?日"
+    r"|[^\W\d_]{3,12}\.? \d\d?, \d{4}|\d{4}\. [^\W\d_]{3,12}\.? \d\d?)(?!\w)|\d{4}[年년] ?\d\d?[月월] ?\d\d?[日일]"
 )
 TIME: Final = re.compile(r"(?<![a-z\d])\d\d?[:h]\d\d(?![a-z\d])|(?<![\d.])\d\d\.\d\d(?![\d.])", re.IGNORECASE)
 PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
@@ -131,26 +131,40 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
     "X kirjoitti 3.11.2026 klo 10.12:".
     """
     first = lines[at][:LINE_CHARS].lstrip("-–—*_ ")
-    dated = not first.startswith(">") and DAY.search(first) and TIME.search(first)
+    dated = not first.startswith(">") and DAY.search(first)
     if not (_OPENER.match(first) or ADDRESS.search(first) or dated):
         return 0, ""
-    joined = ""
-    for count, line in enumerate(lines[at : at + _LINES], start=1):
-        # The author's own last line may begin with "Le", too.
-        begins_below = count > 1 and _OPENER.match(line) and DAY.search(line[:LINE_CHARS])
-        if not line or (begins_below and not re.search(r"\d", first)):
+    joined, without_first = _joined("", first), ""
+    for count in range(1, _LINES + 1):
+        line = lines[at + count - 1] if at + count <= len(lines) else ""
+        if not line:
             return 0, ""
-        joined = _BROKEN_ADDRESS.sub("", f"{joined} {line[:LINE_CHARS] if count > 1 else first}")
-        joined = _MAILTO_WITHIN.sub(">", joined)
-        end = line[-4:].rstrip("*_ ")
+        if count > 1:
+            joined, without_first = (_joined(text, line) for text in (joined, without_first))
         below = lines[at + count : at + count + _LINES]
-        if (end.endswith((":", "：", "--")) or _ends_with_verb(joined, below[:1])) and (
-            _HORDE.fullmatch(joined.strip().lower())
-            or _says_wrote(joined, is_marked=next(filter(None, below), "").startswith(">"))
-            or _names_moment_and_author(joined)
-        ):
-            return count, joined.strip()
+        if _is_complete(joined, line, below):
+            # The author's own last line may begin with "Le" or name a day, too.
+            begins_below = _is_complete(without_first, line, below) and (_dated(without_first) or not _dated(first))
+            return (0, "") if begins_below else (count, joined.strip())
     return 0, ""
+
+
+def _dated(text: str) -> bool:
+    return DAY.search(TIME.sub(" ", text)) is not None
+
+
+def _joined(above: str, line: str) -> str:
+    return _MAILTO_WITHIN.sub(">", _BROKEN_ADDRESS.sub("", f"{above} {line[:LINE_CHARS]}"))
+
+
+def _is_complete(joined: str, last: str, below: list[str]) -> bool:
+    """Return whether lines are an introduction, of which `last` is the last one, above the lines `below`."""
+    end = last[-4:].rstrip("*_ ")
+    return (end.endswith((":", "：", "--")) or _ends_with_verb(joined, below[:1])) and (
+        _HORDE.fullmatch(joined.strip().lower()) is not None
+        or _says_wrote(joined, is_marked=next(filter(None, below), "").startswith(">"))
+        or _names_moment_and_author(joined)
+    )
 
 
 def _ends_with_verb(joined: str, below: list[str]) -> bool:

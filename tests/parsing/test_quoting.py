@@ -337,8 +337,17 @@ def test_newest_part_keeps_text_resembling_history(text: str) -> None:
     assert newest_part(text) == text
 
 
-def test_newest_part_keeps_line_that_begins_as_the_introduction_below() -> None:
-    assert newest_part(f"Le pied :\nen noyer.\n{HISTORIES['gmail']}") == "Le pied :\nen noyer."
+@pytest.mark.parametrize("history", ["gmail", "gmail, wrapped", "german", "date and address"])
+@pytest.mark.parametrize(
+    "line", ["Le pied :\nen noyer.", "Le pied fait 12.5 cm", "On 3 March we meet.", "Copie à Paul <p@e.fr>", "2 pieds"]
+)
+def test_newest_part_keeps_line_that_begins_as_the_introduction_below(line: str, history: str) -> None:
+    """And one that names a day or an address, as an introduction does."""
+    assert newest_part(f"{line}\n{HISTORIES[history]}") == line
+
+
+def test_newest_part_keeps_line_above_an_introduction_without_a_day() -> None:
+    assert newest_part(f"Le pied fait 12.5 cm\n{HISTORIES['gnus']}") == "Le pied fait 12.5 cm"
 
 
 def test_newest_part_keeps_inline_and_bottom_replies() -> None:

@@ -95,8 +95,10 @@ def _above_footer(head: bytes) -> bytes:
     for border in (_GAP, _LINE_END):
         blocks = border.split(head.strip())
         above = list(takewhile(lambda block: all(map(_is_letters, block.split(b"\n"))), blocks))
-        encoded = b"\n".join(above)
-        if len(above) < len(blocks) and (_is_base64(encoded, whole=True, is_text=True) or _is_short_text(encoded)):
+        encoded, below = b"\n".join(above), blocks[len(above) :]
+        # Without a gap it may be a damaged line, with more of the text below it.
+        is_footer = below and (border is _GAP or not any(map(_BASE64_LINE.search, below)))
+        if is_footer and (_is_base64(encoded, whole=True, is_text=True) or _is_short_text(encoded)):
             return encoded
     return b""
 

@@ -85,6 +85,12 @@ def test_base64_of_less_than_a_line_is_read_above_a_footer(footer: bytes, tmp_pa
     assert read(tmp_path, b"Bonjours" + footer, "base64")[0].startswith(b"Bonjours")
 
 
+def test_text_below_a_damaged_line_of_base64_is_read_too(tmp_path: Path) -> None:
+    first, rest = LETTERS.split(b"\n", 1)
+    text, loss = read(tmp_path, first + b"\n>\n" + rest, "base64")
+    assert (text, loss) == (TEXT, "base64 with other characters in it")
+
+
 @pytest.mark.parametrize(
     ("raw", "loss"),
     [

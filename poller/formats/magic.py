@@ -10,6 +10,7 @@ from typing import Final
 
 from poller.formats.table import FORMATS, GZIPPED
 
+APPLE_DOUBLE: Final = b"\0\5\x16\7"  # begins what a Mac adds to a file (RFC 1740 appendix B)
 HEAD_BYTES: Final = 16 * 1024  # length of the beginning that is examined
 _BLANK_BYTES: Final = 256
 _LINES: Final = 800  # examined of a text format; `HEAD_BYTES` hold more only if lines are very short

@@ -8,9 +8,11 @@ from __future__ import annotations
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from lzma import LZMAError
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
 
+from poller.formats import magic
 from poller.formats.references import last_part
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 256 << 20  # of one file, unpacked
 MAX_TOTAL_BYTES: Final = 512 << 20  # of all that one model names
 _MAX_MEMBERS: Final = 20_000  # of an archive
-_APPLE_DOUBLE: Final = b"\0\5\x16\7"  # RFC 1740 appendix B
 _MAX_MISSING: Final = 20
 _NAME_CHARS: Final = 150
 
@@ -121,8 +122,15 @@ def _is_of_mac(archive: zipfile.ZipFile, member: zipfile.ZipInfo, names: Contain
         return False
     try:
         with archive.open(member) as stream:
-            return stream.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
-    except (RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):  # encrypted or damaged: it stays a file
+            return stream.read(len(magic.APPLE_DOUBLE)) == magic.APPLE_DOUBLE
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+    ):  # encrypted or damaged: it stays a file
         return False
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from poller.parsing.parts import Leaf
 
 APPLE_FILE: Final = "application/applefile"
-_APPLE_DOUBLE: Final = b"\0\5\x16\7"  # RFC 1740 appendix B
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
 SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
 _NAME_CHARS: Final = 150
@@ -65,7 +64,7 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
     if suffix_of_name(name) == "svg" and not refused:
         with leaf.open() as stream:
             refused = file_types.has_script(stream)
-    if head.startswith(_APPLE_DOUBLE):
+    if head.startswith(magic.APPLE_DOUBLE):
         # Macs have the same name for it and for the file itself, and write it with a dot on other systems.
         name = file_name(leaf.name.removeprefix("._")) if leaf.name else ""
         name, content_type, kind = f"._{name}" if name else "", APPLE_FILE, Kind.OTHER
@@ -113,7 +112,7 @@ def has_data_fork(leaves: Sequence[Leaf], at: int) -> bool:
 
 def _is_data(leaf: Leaf) -> bool:
     with leaf.open() as stream:
-        return leaf.content_type != APPLE_FILE and stream.read(len(_APPLE_DOUBLE)) not in {b"", _APPLE_DOUBLE}
+        return leaf.content_type != APPLE_FILE and stream.read(len(magic.APPLE_DOUBLE)) not in {b"", magic.APPLE_DOUBLE}
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:

@@ -19,6 +19,7 @@ from poller.daemon.scheduler import Scheduler
 from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
 from poller.monitoring.poll_health import PollHealth
+from poller.workflow import dbos_runtime
 from poller.workflow.retry import RetryPolicy
 from tests.support.command import run
 from tests.support.faulty_relay import Break, Relay
@@ -150,8 +151,8 @@ def test_once_tells_a_refusal_that_comes_in_its_last_tick(office: Office, monkey
     tick = Scheduler.tick
 
     def late(scheduler: Scheduler) -> dict[str, MessageStatus]:
-        while scheduler._engine.in_hand():
-            time.sleep(0.01)
+        for reference in scheduler.working:
+            dbos_runtime.database().await_workflow_result(reference, 0.01)
         return tick(scheduler)
 
     monkeypatch.setattr(Scheduler, "tick", late)

@@ -8,27 +8,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from poller.inspection import worker
 from poller.model import ModelFacts
+from tests.support.bad_processes import hang
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-def hang(*_: object) -> None:
-    threading.Event().wait(3600)  # in the child, which is killed
-
-
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def stopped(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def hoard(say: Connection, *_: object) -> None:
@@ -65,8 +57,3 @@ def claim(say: Connection, *_: object) -> None:
 
 def flood(say: Connection, *_: object) -> None:
     say.send_bytes(json.dumps({"stage": "done", "no_picture": "x" * 1_000_000}).encode())
-
-
-def stopped_with_its_fork_server(*_: object) -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -24,6 +24,7 @@ from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import bad_workers, samples
 from tests.inspection.attachments import attached
 from tests.inspection.samples import GREEN, RED
+from tests.support import bad_processes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +162,7 @@ def test_spool_file_that_cannot_be_read_is_no_fault_of_the_model() -> None:
 
 
 BEATEN = {
-    "hangs": (bad_workers.hang, 0.5, NoPicture.TOO_MUCH),
+    "hangs": (bad_processes.hang, 0.5, NoPicture.TOO_MUCH),
     "crashes": (bad_workers.die, 60, NoPicture.UNREADABLE),
     "fails to draw": (bad_workers.hoard, 60, NoPicture.FAILED),
     "no picture": (bad_workers.lie, 60, NoPicture.FAILED),
@@ -190,14 +191,14 @@ def test_file_that_harms_its_process_is_a_value(
 
 def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the machine shuts down: the step is done again."""
-    monkeypatch.setattr(process, "_work", bad_workers.stopped)
+    monkeypatch.setattr(process, "_work", bad_processes.stopped)
     with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 
 
 def test_process_whose_fork_server_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under systemd, which signals every process of the unit: there is no exit code."""
-    monkeypatch.setattr(process, "_work", bad_workers.stopped_with_its_fork_server)
+    monkeypatch.setattr(process, "_work", bad_processes.stopped_with_its_fork_server)
     with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import threading
 from typing import TYPE_CHECKING
 
 from poller import confinement
@@ -22,21 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def hang(*_: object) -> None:
-    threading.Event().wait(3600)  # in the child, which is killed
-
-
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def stopped(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def stopped_with_its_fork_server(*_: object) -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def recurse(*arguments: object) -> None:

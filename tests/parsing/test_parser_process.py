@@ -20,6 +20,7 @@ from poller.parsing import parser as parsing_parser
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from tests.parsing import bad_parsers
+from tests.support import bad_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def test_confined_parser_does_not_rerun_main_script(office: Office, tmp_path: Pa
 
 
 BEATEN = {
-    "hangs": (bad_parsers.hang, 1.0, "parser stopped after 1 s"),
+    "hangs": (bad_processes.hang, 1.0, "parser stopped after 1 s"),
     "killed": (bad_parsers.die, 60.0, "parser ended with exit code -9"),
     "stack": (bad_parsers.recurse, 60.0, "parser ended with exit code 1"),
     "memory": (bad_parsers.hoard, 60.0, "parser ended with exit code 1"),
@@ -98,8 +99,8 @@ def test_mail_that_kills_parser_is_read_by_header_only(
 @pytest.mark.parametrize(
     ("child", "error"),
     [
-        (bad_parsers.stopped, ProcessStoppedError),
-        (bad_parsers.Child(bad_parsers.stopped_with_its_fork_server), ProcessStoppedError),
+        (bad_processes.stopped, ProcessStoppedError),
+        (bad_parsers.Child(bad_processes.stopped_with_its_fork_server), ProcessStoppedError),
         (bad_parsers.Child(bad_parsers.die, bad_parsers.die), parser_process.ParserDiedError),
     ],
     ids=["stopped", "all stopped", "header"],

@@ -53,3 +53,19 @@ def test_what_a_mac_adds_to_a_file_is_no_file_of_an_archive() -> None:
     packed = samples.zipped(**models, **dict.fromkeys(("a/._lit.obj", "a/._table.obj"), fork))
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert [each.filename for each in files_of(archive)] == ["a/lit.obj", "seau.obj", "._seau.obj", "a/._table.obj"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_file_of_a_mac_does_not_keep_from_the_others(method: int) -> None:
+    """It stays a file of the archive."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        archive.writestr("._lit.obj", bytes(range(256)) * 4)
+        archive.writestr("lit.obj", samples.OBJ)
+    packed = bytearray(written.getvalue())
+    begin = (
+        30 + len("._lit.obj") + (4 if method == zipfile.ZIP_LZMA else 0)
+    )  # of the content; LZMA tells its properties
+    packed[begin : begin + 40] = b"\xff" * 40
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert [each.filename for each in files_of(archive)] == ["._lit.obj", "lit.obj"]

@@ -123,14 +123,8 @@ def _is_of_mac(archive: zipfile.ZipFile, member: zipfile.ZipInfo, names: Contain
     try:
         with archive.open(member) as stream:
             return stream.read(len(magic.APPLE_DOUBLE)) == magic.APPLE_DOUBLE
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        LZMAError,
-    ):  # encrypted or damaged: it stays a file
+    except (RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error, LZMAError):
+        # Encrypted or damaged: it stays a file.
         return False
 
 

@@ -63,9 +63,7 @@ def test_damaged_file_of_a_mac_does_not_keep_from_the_others(method: int) -> Non
         archive.writestr("._lit.obj", bytes(range(256)) * 4)
         archive.writestr("lit.obj", samples.OBJ)
     packed = bytearray(written.getvalue())
-    begin = (
-        30 + len("._lit.obj") + (4 if method == zipfile.ZIP_LZMA else 0)
-    )  # of the content; LZMA tells its properties
+    begin = 30 + len("._lit.obj") + (4 if method == zipfile.ZIP_LZMA else 0)  # LZMA tells its properties first
     packed[begin : begin + 40] = b"\xff" * 40
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert [each.filename for each in files_of(archive)] == ["._lit.obj", "lit.obj"]

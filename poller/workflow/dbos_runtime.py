@@ -202,14 +202,13 @@ def result_of_fact(key: str) -> str | None:
         return None
 
 
-def in_transaction(write: Callable[[sa.Connection], _Result]) -> _Result:
-    """Return the result of writing to dbos' database in one transaction. It is tried again as dbos' own calls are."""
-    system = database()
+def in_transaction(system: SystemDatabase, act: Callable[[sa.Connection], _Result]) -> _Result:
+    """Return what `act` returns, within one transaction on dbos' database. It is tried again as dbos' own calls are."""
 
     @_sys_db.db_retry(sys_db=system)
     def attempt() -> _Result:
         with system.engine.begin() as connection:
-            return write(connection)
+            return act(connection)
 
     return attempt()
 

@@ -30,13 +30,19 @@ if TYPE_CHECKING:
 _AT_WORK = ("status IN ('ENQUEUED', 'PENDING')", "status = 'DELAYED'")
 _BROKEN = "status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')"
 
-# Built once: some facts are kept and read for every message.
+# Built once: messages are read at each tick, and some facts are kept and read for every message.
 _STATUS, _OUTPUT = SystemSchema.workflow_status, SystemSchema.workflow_output
 _INSERT_TEXT = sa.insert(_OUTPUT)
+_BOTH = _STATUS.outerjoin(_OUTPUT, _OUTPUT.c.workflow_uuid == _STATUS.c.workflow_uuid)
+_RESULT = sa.func.coalesce(_OUTPUT.c.output, _STATUS.c.output).label("output")
+_MESSAGES = (
+    sa.select(_STATUS.c.workflow_uuid, _STATUS.c.created_at, _STATUS.c.updated_at, _STATUS.c.status, _RESULT)
+    .select_from(_BOTH)
+    .where(_STATUS.c.name == MESSAGE)
+)
+MESSAGES_OF: Final = _MESSAGES.where(_STATUS.c.workflow_uuid.in_(sa.bindparam("ids", expanding=True)))
 _FACTS = (
-    sa.select(_STATUS.c.workflow_uuid, sa.func.coalesce(_OUTPUT.c.output, _STATUS.c.output).label("output"))
-    .select_from(_STATUS.outerjoin(_OUTPUT, _OUTPUT.c.workflow_uuid == _STATUS.c.workflow_uuid))
-    .where(indexes.IS_FACT, _STATUS.c.status == "SUCCESS")
+    sa.select(_STATUS.c.workflow_uuid, _RESULT).select_from(_BOTH).where(indexes.IS_FACT, _STATUS.c.status == "SUCCESS")
 )
 FACTS_OF: Final = _FACTS.where(_STATUS.c.workflow_uuid.in_(sa.bindparam("keys", expanding=True)))
 
@@ -128,23 +134,15 @@ def ids_stopped_since(system: SystemDatabase, since_ms: int) -> sa.Select[Any]:
     return sa.select(table.c.workflow_uuid).where(table.c.completed_at >= since_ms, table.c.name == MESSAGE)
 
 
-def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str], limit: int) -> sa.Select[Any]:
+def messages_after(since_ms: int, last: tuple[int, str], limit: int) -> sa.Select[Any]:
     """Select the next messages and corrections first seen since then, behind the last one, with their results.
 
     `last` is when it was seen and its id.
     """
-    table, output = system.tables.workflow_status, system.tables.workflow_output
-    place = table.c.created_at, table.c.workflow_uuid
-    result = sa.func.coalesce(output.c.output, table.c.output).label("output")
-    return (
-        sa.select(*place, table.c.updated_at, table.c.status, result)
-        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
-        # The first condition seems to follow from the second, and is what uses the index.
-        .where(table.c.created_at >= max(since_ms, last[0]), sa.tuple_(*place) > sa.tuple_(*last))
-        .where(table.c.name == MESSAGE)
-        .order_by(*place)
-        .limit(limit)
-    )
+    place = _STATUS.c.created_at, _STATUS.c.workflow_uuid
+    # The first condition seems to follow from the second, and is what uses the index.
+    later = _MESSAGES.where(_STATUS.c.created_at >= max(since_ms, last[0]), sa.tuple_(*place) > sa.tuple_(*last))
+    return later.order_by(*place).limit(limit)
 
 
 def keep_fact(system: SystemDatabase, connection: sa.Connection, key: str, text: str) -> bool:

@@ -14,8 +14,6 @@ from poller.workflow.steps import service_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dbos import WorkflowStatus
-
 AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 AFTER_A_FAULT = timedelta(minutes=5)
 INTERNAL_ERROR = "internal error"  # the reason why a message waits after a fault outside of any step
@@ -64,29 +62,19 @@ class Entry:
     content: dict[str, Any]  # see `journal`
 
 
-def record_of_workflow(row: WorkflowStatus) -> MessageRecord:
-    """Return the record of a message from dbos' own form of its row."""
-    return _record(row.workflow_id, moment(row.created_at), moment(row.updated_at), row.status, row.output)
-
-
 def record_of_row(row: Any) -> MessageRecord:
-    """Return the record of a message from a row of `queries.messages_after`."""
+    """Return the record of a message from a row of `queries.MESSAGES_OF` or `queries.messages_after`."""
+    seen_at, changed_at = moment(row.created_at), moment(row.updated_at)
     output = json.loads(row.output) if row.output else None
-    return _record(row.workflow_uuid, moment(row.created_at), moment(row.updated_at), row.status, output)
-
-
-def _record(
-    reference: str, seen_at: datetime, changed_at: datetime, status: str, output: dict[str, Any] | None
-) -> MessageRecord:
-    if status in AT_WORK:
+    if row.status in AT_WORK:
         result = WorkResult(Outcome.WORKING)
-    elif status != "SUCCESS" or output is None:
+    elif row.status != "SUCCESS" or output is None:
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
         result = WorkResult(Outcome.WAITING, reason=INTERNAL_ERROR, until=changed_at + AFTER_A_FAULT)
     else:
         result = WorkResult.from_json(output)
     since = seen_at if result.outcome is Outcome.WAITING else None
-    return MessageRecord(reference, seen_at, changed_at, MessageStatus(result, since))
+    return MessageRecord(row.workflow_uuid, seen_at, changed_at, MessageStatus(result, since))
 
 
 def received_at(journal: Iterable[Entry]) -> datetime | None:

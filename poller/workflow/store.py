@@ -12,15 +12,13 @@ import sqlalchemy as sa
 
 from poller.model import Outcome
 from poller.workflow import corrections, dbos_runtime, outage, queries
-from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.results import WorkResult
-from poller.workflow.status import Entry, moment, record_of_row, record_of_workflow
+from poller.workflow.status import Entry, moment, record_of_row
 from poller.workflow.steps import AT_THE_END, StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from dbos import WorkflowStatus
     from dbos._sys_db import StepInfo, SystemDatabase
 
     from poller.workflow.outage import StateOutage
@@ -61,7 +59,9 @@ class StateStore:
         system = self._database()
         with self._errors():
             # One that `poller purge` deletes before it is read is kept anew.
-            while not dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
+            while not dbos_runtime.in_transaction(
+                system, lambda connection: queries.keep_fact(system, connection, key, value)
+            ):
                 if key in (kept := self.recall([key])):
                     return kept[key]
                 # An earlier release kept a fact by a workflow, and this one was cut short.
@@ -96,7 +96,7 @@ class StateStore:
 
     def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the status of each message. A message that was never submitted is missing."""
-        return {row.workflow_id: record_of_workflow(row).status for row in self._list(references)}
+        return {message.reference: message.status for message in self._named(references)}
 
     def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
@@ -139,23 +139,17 @@ class StateStore:
         """Yield what `messages` does, a few hundred at a time. Those of an earlier part may be deleted meanwhile."""
         since_ms = int(since.timestamp() * 1000) if since else 0
         last = (0, "")
-        while rows := self._rows(queries.messages_after(self._database(), since_ms, last, _AT_ONCE)):
+        while rows := self._rows(queries.messages_after(since_ms, last, _AT_ONCE)):
             last = rows[-1].created_at, rows[-1].workflow_uuid
             yield [record_of_row(row) for row in rows]
 
     def named(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, in the order in which they were first seen."""
-        found = map(record_of_workflow, self._list(references, name=MESSAGE))
-        return sorted(found, key=lambda message: message.seen_at)
+        return sorted(self._named(references), key=lambda message: message.seen_at)
 
-    def _list(
-        self, ids: Iterable[str], *, name: str | None = None, status: str | None = None
-    ) -> Iterator[WorkflowStatus]:
-        """Yield the workflows with these ids, asked for in parts."""
-        for some in _in_parts(ids):  # never an empty list, for which dbos returns everything
-            with self._errors():
-                rows = self._database().list_workflows(workflow_ids=some, name=name, status=status, load_input=False)
-            yield from rows
+    def _named(self, references: Iterable[str]) -> Iterator[MessageRecord]:
+        for some in _in_parts(references):
+            yield from map(record_of_row, self._rows(queries.MESSAGES_OF, ids=some))
 
     def counts(self) -> Counter[Outcome]:
         """Count the messages of each outcome. Of a corrected message the last correction counts."""
@@ -222,8 +216,10 @@ class StateStore:
         return self.current_of(corrections.message_of(name) for (name,) in found)
 
     def _rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any], **given: Any) -> Sequence[Any]:
-        with self._errors(), self._database().engine.connect() as connection:
-            return connection.execute(query, given).all()
+        with self._errors():
+            return dbos_runtime.in_transaction(
+                self._database(), lambda connection: connection.execute(query, given).all()
+            )
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
@@ -285,7 +281,7 @@ class StateStore:
             return True
 
         with self._errors():
-            return dbos_runtime.in_transaction(drop)
+            return dbos_runtime.in_transaction(self._database(), drop)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""

@@ -16,6 +16,7 @@ import structlog
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
+from poller.daemon import cutoff
 from poller.daemon.daemon import Daemon
 from poller.imap import login, login_refusals
 from poller.model import Outcome
@@ -162,10 +163,16 @@ def _forks(_sandbox_session: Sandbox) -> Iterator[Forks]:
 def _empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state that has been used before: making the tables anew would cost each test a second."""
     path = tmp_path_factory.mktemp("empty")
-    engine = Engine(f"sqlite:///{path / 'poller.sqlite'}", path, lambda _: WorkResult(Outcome.GONE))
-    engine.start()
-    engine.stop()
+    _begin(f"sqlite:///{path / 'poller.sqlite'}", path)
     return path
+
+
+def _begin(url: str, directory: Path) -> None:
+    """Make a state that began today: one that began tomorrow would leave a test's mail of before midnight alone."""
+    engine = Engine(url, directory, lambda _: WorkResult(Outcome.GONE))
+    engine.start()
+    cutoff.first_start(engine.store)
+    engine.stop()
 
 
 @pytest.fixture
@@ -189,9 +196,7 @@ def cluster() -> Iterator[Cluster]:
 def _empty_database(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a template: making the tables anew would cost each test seconds."""
     url = cluster.create()
-    engine = Engine(url, tmp_path_factory.mktemp("empty"), lambda _: WorkResult(Outcome.GONE))
-    engine.start()
-    engine.stop()
+    _begin(url, tmp_path_factory.mktemp("empty"))
     return url.rpartition("/")[2]
 
 

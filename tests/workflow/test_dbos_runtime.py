@@ -43,7 +43,8 @@ def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_pa
         status, given = sa.insert(tables.workflow_status), sa.insert(tables.workflow_input)
         row = {"workflow_uuid": "day", "name": "fact", "status": "PENDING", "serialization": "portable_json"}
         with database.engine.begin() as connection:
-            machine = connection.scalar(sa.select(tables.workflow_status.c.executor_id))
+            message = tables.workflow_status.c.workflow_uuid == REFERENCE
+            machine = connection.scalar(sa.select(tables.workflow_status.c.executor_id).where(message))
             connection.execute(status.values(executor_id=machine, application_version="1", **row))
             connection.execute(given.values(workflow_uuid="day", inputs='{"positionalArgs":["monday"],"namedArgs":{}}'))
     with running(state_url, tmp_path, lambda _: DONE) as engine:

@@ -11,6 +11,7 @@ import pytest
 
 from integrations.errors import ConfigurationError
 from poller.config.settings import Settings
+from poller.daemon import cutoff
 from poller.model import Outcome
 from poller.workflow import corrections, database
 from poller.workflow import store as store_module
@@ -87,12 +88,13 @@ def test_messages_and_facts_read_in_parts_are_complete(store: StateStore, monkey
     """Parts of one row, of which several may be of the same millisecond: nothing is missed, nothing comes twice."""
     whole = list(store.messages())
     whole_facts = store.facts("")
+    mine = {"a-1": "one", "a-2": "two", "b": "three"}
     current = list(store.current())
     monkeypatch.setattr(store_module, "_AT_ONCE", 1)
     assert list(store.messages()) == whole
     assert [len(some) for some in store.messages_in_parts()] == [1] * len(whole)
     assert list(store.current()) == current == corrections.current(whole)
-    assert store.facts("") == whole_facts == {"a-1": "one", "a-2": "two", "b": "three"}
+    assert store.facts("") == whole_facts == mine | {cutoff.FIRST_START: whole_facts[cutoff.FIRST_START]}
     assert list(store.facts_in_parts("a-")) == [{"a-1": "one"}, {"a-2": "two"}]
     assert list(store.facts_in_parts("a-", datetime.now(UTC) - timedelta(days=1))) == []
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-
-import click
-
-from poller.cli.main import commands
+import traceback
 
 
 def main() -> None:
@@ -22,7 +19,48 @@ def main() -> None:
     sys.modules["__main__"].__spec__ = __spec__
     sys.excepthook = lambda _, error, __: _report(error)
     threading.excepthook = lambda died: None if died.exc_type is SystemExit else _report(died.exc_value)
-    sys.exit(commands(prog_name="poller"))
+    _open_closed_streams()
+    try:
+        # Here, so that Ctrl-C says nothing while they are imported either.
+        import click  # noqa: PLC0415
+
+        from poller.cli.main import commands  # noqa: PLC0415
+        from poller.cli.options import EXIT_LATER  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.exit(130)
+    try:
+        sys.exit(commands(prog_name="poller"))
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        click.echo(f"poller: standard output cannot be written: {error.strerror}", err=True)
+        sys.exit(EXIT_LATER)
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller closed of 0, 1 and 2, as by `>&-`, so that no socket or file of ours gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest free number: this one.
+    # Python has no stream where there was no file when it started.
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  as long as the process
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  likewise
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether standard output did not take a line, as on a full disk.
+
+    What it did not take is dropped, because Python would try again at the end and report that with a traceback.
+    """
+    import click  # noqa: PLC0415  as above
+
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if frame.f_code is not click.echo.__code__:
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return True
 
 
 def _report(error: BaseException | None) -> None:
@@ -30,6 +68,8 @@ def _report(error: BaseException | None) -> None:
 
     The exception's text is left out, because it may quote a mail or a key.
     """
+    import click  # noqa: PLC0415  as above
+
     from poller.logs import places  # noqa: PLC0415  keeps --help quick
 
     where = ", ".join(places(error)) if error else ""

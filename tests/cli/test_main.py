@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,49 @@ def test_ctrl_c_ends_command_quietly_with_130() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout + ended.stderr) == (130, "")
+
+
+def test_ctrl_c_while_modules_are_imported_is_quiet() -> None:
+    """The commands take a fifth of a second to import."""
+    code = (
+        "import signal, sys; from poller.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Press:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "sys.argv = ['poller', 'status']; main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout + ended.stderr) == (130, "")
+
+
+COMMAND = [sys.executable, "-m", "poller", "config", "show"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which Linux has")
+def test_full_output_is_one_error_line() -> None:
+    """As where it goes to a file on a full disk."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(COMMAND, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert ended.stderr == "poller: standard output cannot be written: No space left on device\n"
+    assert ended.returncode == 75
+
+
+def test_closed_output_is_no_crash() -> None:
+    """Some who start a command close what they do not read."""
+    command = f"exec {shlex.join(COMMAND)} >&-"
+    ended = subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("setup_hubspot", "setup-hubspot")])
+def test_misspelled_command_names_nearest(typed: str, meant: str) -> None:
+    """As a misspelled setting does. What is like none has no proposal."""
+    result = run(typed)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: No such command {typed!r}. Did you mean {meant}?\n")
+    assert "Did you mean" not in run("xyz").stderr
 
 
 def test_dev_script_keeps_working_directory(tmp_path: Path) -> None:

@@ -357,13 +357,14 @@ def test_exception_text_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 CRASH = """
 import sys, threading
+import poller.cli.main
 import poller.__main__ as program
 def crash(**_):
     thread = threading.Thread(target=lambda: int({secret!r}))
     thread.start()
     thread.join()
     raise ValueError({person!r}) from KeyError({secret!r})
-program.commands = crash
+poller.cli.main.commands = crash
 program.main()
 """
 

@@ -12,6 +12,7 @@ import click
 from integrations.errors import ConfigurationError
 from poller.cli.options import EXIT_REFUSED, EXIT_UNAVAILABLE, json_option, settings_of
 from poller.cli.terminal import painted
+from poller.config.extras import how_to_install
 from poller.dispatch.clients import services
 from poller.forms.auth import forms_of
 from poller.forms.message import address_of
@@ -70,9 +71,7 @@ def check_forms(settings: Settings) -> Iterator[Checked]:
 
     def serve() -> str:
         if missing := next((package for package in FORMS_PACKAGES if find_spec(package) is None), ""):
-            raise ConfigurationError(
-                f"{missing} is not installed: pip install --require-hashes -r requirements-forms.lock"
-            )
+            raise ConfigurationError(f"{missing} is not installed: {how_to_install('forms')}")
         names = ", ".join(forms_of(settings.forms))
         return f"{names}; from {address_of(settings)}"
 

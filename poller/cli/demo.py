@@ -19,6 +19,7 @@ from poller import escaping, logs
 from poller.cli.options import EXIT_FAILED
 from poller.cli.samples import samples
 from poller.config import loader
+from poller.config.extras import how_to_install
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
@@ -58,9 +59,7 @@ def run(
         from integrations.sandbox import Sandbox  # noqa: PLC0415
         from poller.cli.demonstration.page import page_of  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError(
-            f"the sandbox needs {error.name}: pip install --require-hashes -r requirements-sandbox.lock"
-        ) from error
+        raise ConfigurationError(f"the sandbox needs {error.name}: {how_to_install('sandbox')}") from error
     logs.configure("ERROR")
     echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude (who here only counts words) ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:

@@ -6,6 +6,7 @@ import click
 
 from integrations.errors import ConfigurationError
 from poller.cli.options import settings_of
+from poller.config.extras import how_to_install
 
 
 @click.command()
@@ -23,8 +24,6 @@ def forms(ctx: click.Context, *, host: str, port: int) -> None:
     try:
         from poller.forms.asgi import serve  # noqa: PLC0415  keeps --help quick
     except ModuleNotFoundError as missing:
-        raise ConfigurationError(
-            f"{missing.name} is not installed: pip install --require-hashes -r requirements-forms.lock"
-        ) from missing
+        raise ConfigurationError(f"{missing.name} is not installed: {how_to_install('forms')}") from missing
 
     serve(settings_of(ctx), host, port)

@@ -16,6 +16,7 @@ import structlog
 
 from integrations.errors import ConfigurationError
 from poller import atomic_file
+from poller.config.extras import how_to_install
 from poller.config.settings import state_directory
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def _tokens(imap: ImapSettings) -> Tokens:
         return Tokens(_microsoft(imap) if imap.auth == "microsoft" else _google(imap))
     except ImportError as error:
         raise ConfigurationError(
-            f"IMAP_AUTH is {imap.auth}, and its package is missing: "
-            f"pip install --require-hashes -r requirements-{imap.auth}.lock"
+            f"IMAP_AUTH is {imap.auth}, and its package is missing: {how_to_install(imap.auth)}"
         ) from error
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from integrations.errors import ConfigurationError
 from poller import child_process, fork_server
+from poller.config.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +49,7 @@ def require_installed() -> None:
         ConfigurationError: it is not.
     """
     if not is_installed():
-        raise ConfigurationError(
-            "the extra is not installed: pip install --require-hashes -r requirements-learning.lock"
-        )
+        raise ConfigurationError(f"the extra learning is not installed: {how_to_install('learning')}")
 
 
 def embed(texts: Sequence[str], *, limit_s: float = LIMIT_S) -> list[Vector]:

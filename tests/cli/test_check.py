@@ -150,5 +150,5 @@ def test_check_refuses_forms_without_packages(sandbox: Sandbox, monkeypatch: pyt
     """As `poller forms` would, with what is to be installed."""
     monkeypatch.setitem(sys.modules, package, None)
     (checked,) = check_forms(settings_of(sandbox))
-    install = "pip install --require-hashes -r requirements-forms.lock"
+    install = f"{sys.prefix}/bin/pip install --require-hashes -r requirements-forms.lock"
     assert (checked.verdict, checked.seen) == ("refused", f"{package} is not installed: {install}")

@@ -288,7 +288,7 @@ def test_missing_oauth_extra_is_named(auth: str, package: str, monkeypatch: pyte
             "msal",
             (
                 "IMAP_AUTH is microsoft, and its package is missing: "
-                "pip install --require-hashes -r requirements-microsoft.lock"
+                f"{sys.prefix}/bin/pip install --require-hashes -r requirements-microsoft.lock"
             ),
         ),
     ],

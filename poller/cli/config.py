@@ -29,11 +29,13 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
     code 78 for settings that cannot work.
     """
     logs.configure(ctx.obj["log_level"] or "WARNING")
-    for each in loader.explain(ctx.obj["config"], ctx.obj["dotenv"]):
+    settings = list(loader.explain(ctx.obj["config"], ctx.obj["dotenv"]))
+    width = max(len(each.name) for each in settings)
+    for each in settings:
         if as_json:
             click.echo(json.dumps({"name": each.name, "value": each.value, "source": each.source}, ensure_ascii=False))
         else:
-            click.echo(f"{each.name:<34} {each.shown:<40} {each.source}")
+            click.echo(f"{each.name:<{width}}  {each.shown:<40} {each.source}")
 
 
 @config.command(name="example")

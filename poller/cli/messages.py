@@ -152,7 +152,7 @@ def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
         if mail.reference not in known:
             click.echo(f"{mail.reference} lies in {mail.mailbox!r}, and the state does not know it", err=True)
     if not found:
-        click.echo("poller: nothing is found", err=True)
+        click.echo("poller: nothing is found; a person is found by the address, not by the name", err=True)
         ctx.exit(EXIT_FAILED)
 
 
@@ -181,7 +181,7 @@ def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_js
         bounced_at = store.recall([fact]).get(fact, "").partition(" ")[2]
         mails = _mails(settings, store, [message for message, _ in found]) if mail else {}
     if not found:
-        click.echo(f"poller: no message has the reference {reference}", err=True)
+        click.echo(f"poller: no message has the reference {reference}; `poller list` has them all", err=True)
         ctx.exit(EXIT_FAILED)
     its_mail = mails.get(corrections.message_of(reference))
     if as_json:

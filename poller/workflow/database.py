@@ -207,6 +207,9 @@ def _look_for(path: Path) -> None:
     except PermissionError:  # of its directory; `Path.is_file` of Python 3.14 does not tell
         pass
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}") from None
+        raise ConfigurationError(
+            f"nothing has run yet: there is no state in {path.parent}; `poller once` or `poller run` makes it. "
+            "Where the daemon has run, use its directory, settings and user"
+        ) from None
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")

@@ -24,6 +24,10 @@ def test_config_shows_settings_with_origin_and_no_secret(office: Office) -> None
     environment = {name: value for name, value in office.environment.items() if name != "LABELS_SUPPORT"}
     lines = run("config", "show", environment=environment).stdout.splitlines()
     shown = {tuple(line.split()[:2]): line.split()[2:] for line in lines}
+    columns = {
+        line.index(value[0], len(" ".join(name))) for line, (name, value) in zip(lines, shown.items(), strict=True)
+    }
+    assert len(columns) == 1
     assert shown["[labels]", "support"] == ['"Clients"', "config.toml:3"]
     assert shown["[imap]", "tenant"] == shown["[imap]", "token_url"] == ['""', "default"]
     assert shown["[imap]", "since"] == ["2026-11-22", "config.toml:5"]

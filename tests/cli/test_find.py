@@ -54,7 +54,8 @@ def test_find_of_unknown_words_exits_1(office: Office) -> None:
     office.once(samples()["support"])
     for words in ("***", "12345", "nobody@nowhere.example", 'x" UNDELETED\r\nA1 LOGOUT {5}'):
         result = run("find", words, environment=office.environment)
-        assert (result.exit_code, result.stdout, result.stderr) == (1, "", "poller: nothing is found\n")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "poller: nothing is found; a person is found by the address, not by the name\n"
 
 
 def test_find_names_a_mail_that_the_state_does_not_know(office: Office) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -35,6 +36,10 @@ def main() -> None:
             raise
         click.echo(f"poller: standard output cannot be written: {error.strerror}", err=True)
         sys.exit(EXIT_LATER)
+    finally:
+        # All is done but the end of our threads. A Ctrl-C of who cannot wait for that needs no traceback.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _open_closed_streams() -> None:

@@ -50,7 +50,12 @@ def warm_up() -> None:
                 if not (name in _KEPT or name.startswith("PYTHON")):
                     del os.environ[name]
             _go_without_tracker()
-            forkserver.ensure_running()
+            # Ctrl-C goes to all processes of a terminal. These end when we do, and would end with a traceback.
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                forkserver.ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         finally:
             os.environ.update(environment)
         _clean_pid = _pid()

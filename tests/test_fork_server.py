@@ -48,3 +48,17 @@ def test_fork_server_that_hangs_is_replaced() -> None:
     fork_server.end(second, limit_s=0.1)
     with pytest.raises(ValueError, match="closed"):
         second.is_alive()
+
+
+def test_fork_server_outlives_ctrl_c_while_it_imports() -> None:
+    """A terminal sends it to all processes. What is in hand is finished, so the fork server is still needed."""
+    fork_server._kill_fork_server()
+    fork_server.warm_up()
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(pid, signal.SIGINT)
+    child = sleeper()
+    start(child)
+    os.kill(child.pid or 0, signal.SIGINT)
+    assert forkserver._forkserver._forkserver_pid == pid  # type: ignore[attr-defined]
+    assert child.exitcode is None
+    fork_server.end(child)

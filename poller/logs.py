@@ -56,7 +56,10 @@ def configure(level: str = "INFO") -> None:
     ]
     # The content of a mail can forge no line and control no terminal: JSON in ASCII, or values of one line each.
     renderers: list[Processor] = (
-        [_in_lines, structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))]
+        [
+            _in_lines,
+            structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"),
+        ]
         if sys.stderr.isatty()
         else [structlog.processors.JSONRenderer(ensure_ascii=True)]
     )

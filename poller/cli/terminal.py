@@ -31,7 +31,7 @@ COLOURS = {
 
 def painted(line: str) -> str:
     """Colour the first outcome or verdict in the line, on a terminal that is to have colours."""
-    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
         return line
     word = next((word for word in line.split() if word in COLOURS), None)
     return line.replace(word, click.style(word, fg=COLOURS[word]), 1) if word else line

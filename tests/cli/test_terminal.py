@@ -15,18 +15,20 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("stream", "no_color", "line"),
+    ("stream", "no_color", "term", "line"),
     [
-        (Terminal(), "", "7f  \x1b[31mFAILED\x1b[0m  create_ticket: FAILED"),
-        (Terminal(), "1", "7f  FAILED  create_ticket: FAILED"),
-        (io.StringIO(), "", "7f  FAILED  create_ticket: FAILED"),
+        (Terminal(), "", "xterm", "7f  \x1b[31mFAILED\x1b[0m  create_ticket: FAILED"),
+        (Terminal(), "1", "xterm", "7f  FAILED  create_ticket: FAILED"),
+        (Terminal(), "", "dumb", "7f  FAILED  create_ticket: FAILED"),
+        (io.StringIO(), "", "xterm", "7f  FAILED  create_ticket: FAILED"),
     ],
 )
 def test_outcomes_are_coloured_only_on_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, no_color: str, line: str
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, no_color: str, term: str, line: str
 ) -> None:
-    """On no other output, nor where NO_COLOR (https://no-color.org) asks for none."""
+    """On no other output, nor where NO_COLOR (https://no-color.org) asks for none, nor on a terminal that has none."""
     monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("NO_COLOR", no_color)
     assert painted("7f  FAILED  create_ticket: FAILED") == line
     assert painted("7f") == "7f"

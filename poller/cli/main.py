@@ -79,12 +79,15 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called. Where there is none, name the one that may be meant."""
+        """Find the command that is called. Where there is none, name the one that may be meant.
+
+        click does so itself for the commands that it holds. It holds none of ours before they are imported.
+        """
         from difflib import get_close_matches  # noqa: PLC0415  keeps --help quick
 
         mistaken = args[0] not in _COMMANDS and not ctx.resilient_parsing
         if mistaken and (near := get_close_matches(args[0], _COMMANDS, n=1)):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -128,7 +128,7 @@ def test_misspelled_command_names_nearest(typed: str, meant: str) -> None:
     """As a misspelled setting does. What is like none has no proposal."""
     result = run(typed)
     assert result.exit_code == 2
-    assert result.stderr.endswith(f"Error: No such command {typed!r}. Did you mean {meant}?\n")
+    assert result.stderr.endswith(f"Error: No such command {typed!r}. Did you mean {meant!r}?\n")
     assert "Did you mean" not in run("xyz").stderr
 
 

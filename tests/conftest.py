@@ -142,6 +142,7 @@ def _sandbox_session() -> Iterator[Sandbox]:
         # What is loaded stays; each time that the collector looks through it takes a third of a second.
         load_clients(loader.from_names(running.environment()))
         gc.freeze()
+        gc.set_threshold(10_000)
         yield running
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from integrations.errors import TransientError
 from poller.workflow import dbos_runtime
+from poller.workflow.errors import StateUnavailableError
 from poller.workflow.outage import StateOutage
 from poller.workflow.store import StateStore
 from tests.workflow.test_engine import DEADLINE_S, DONE, REFERENCE, running, stopped
@@ -50,6 +53,33 @@ def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_pa
     with running(state_url, tmp_path, lambda _: DONE) as engine:
         assert engine.store.remember("day", "tuesday") == "monday"
         assert engine.store.recall(["day"]) == {"day": "monday"}
+
+
+def test_fact_read_by_a_message_waits_out_an_outage(tmp_path: Path) -> None:
+    """It costs no attempt of the step. Who may not wait is told at once."""
+    faults: list[threading.Thread] = []
+
+    def fail(*_: object) -> None:
+        if threading.current_thread() in faults:
+            faults.clear()
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+
+    def work(journal: Journal) -> WorkResult:
+        event.listen(dbos_runtime.database().engine, "do_execute", fail)
+        faults.append(threading.current_thread())
+        assert journal.store.recall(["day"]) == {"day": "monday"}
+        faults.append(threading.current_thread())
+        with engine.outage.failing_fast(), pytest.raises(StateUnavailableError):
+            journal.store.recall(["day"])
+        return DONE
+
+    with running(f"sqlite:///{tmp_path}/state.sqlite", tmp_path, work) as engine:
+        engine.store.remember("day", "monday")
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome is DONE.outcome
+    assert not faults
 
 
 def test_fact_that_a_purge_deletes_meanwhile_is_kept_anew(

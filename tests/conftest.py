@@ -84,8 +84,7 @@ class Office:
 
     def mailboxes(self) -> dict[str, int]:
         """How many messages lie in each mailbox that has any."""
-        counts = {name: len(self.sandbox.imap.messages(name)) for name in self.sandbox.imap.mailboxes()}
-        return {name: count for name, count in counts.items() if count}
+        return {name: len(held) for name, held in self.sandbox.imap.all_messages().items() if held}
 
     def counts(self) -> dict[str, int]:
         """How many of everything there is at the services."""

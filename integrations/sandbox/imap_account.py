@@ -79,14 +79,12 @@ class ImapServer:
     def messages(self, mailbox: str = "INBOX") -> list[Message]:
         r"""Return all messages of a mailbox, lowest UID first, without setting \Seen. Empty: no such mailbox."""
         with self.session() as client:
-            if mailbox not in _names(client):
-                return []
-            client.select_folder(mailbox, readonly=True)
-            found = [row for uids in _batches(client.search()) for row in client.fetch(uids, _WHAT).items()]
-        return [
-            Message(uid, frozenset(flag.decode() for flag in row[b"FLAGS"]) - {r"\Recent"}, row[b"BODY[]"])
-            for uid, row in sorted(found)
-        ]
+            return _messages(client, mailbox) if mailbox in _names(client) else []
+
+    def all_messages(self) -> dict[str, list[Message]]:
+        """Return the messages of every mailbox that can be selected, by its name. See `messages`."""
+        with self.session() as client:
+            return {name: _messages(client, name) for name in _names(client)}
 
     def mailboxes(self) -> list[str]:
         """Return the sorted names of all mailboxes that can be selected."""
@@ -109,6 +107,15 @@ class ImapServer:
 def _names(client: IMAPClient) -> list[str]:
     found = client.list_folders()
     return sorted(name for flags, _, name in found if not {rb"\Noselect", rb"\NonExistent"} & set(flags))
+
+
+def _messages(client: IMAPClient, mailbox: str) -> list[Message]:
+    client.select_folder(mailbox, readonly=True)
+    found = [row for uids in _batches(client.search()) for row in client.fetch(uids, _WHAT).items()]
+    return [
+        Message(uid, frozenset(flag.decode() for flag in row[b"FLAGS"]) - {r"\Recent"}, row[b"BODY[]"])
+        for uid, row in sorted(found)
+    ]
 
 
 def _batches(uids: list[int]) -> Iterator[list[int]]:

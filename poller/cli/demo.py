@@ -151,8 +151,7 @@ def _tell(echo: Echo, subject: str, reference: str, status: MessageStatus) -> No
 def _show(echo: Echo, sandbox: Sandbox) -> None:
     """Print the mailboxes as the admin's mail client shows them, and what the services hold."""
     echo("\nThe mailboxes, as the admin sees them:")
-    for mailbox in sandbox.imap.mailboxes():
-        messages = sandbox.imap.messages(mailbox)
+    for mailbox, messages in sandbox.imap.all_messages().items():
         echo(f"  {mailbox} ({len(messages)})")
         for message in messages:
             echo(f"    - {_listed(message.raw)}  {' '.join(sorted(message.flags))}")

@@ -53,8 +53,8 @@ def balance(bench: str, box: Sandbox, mails: list[Mail], labels: LabelsSettings,
     subtasks = Counter(reference for task in box.clickup.subtasks for reference in _references(task.markdown))
     filed = Counter(
         (mailbox, re.search(rb"^Message-ID: (\S+)", message.raw, re.MULTILINE)[1].decode())  # type: ignore[index]
-        for mailbox in box.imap.mailboxes()
-        for message in box.imap.messages(mailbox)
+        for mailbox, messages in box.imap.all_messages().items()
+        for message in messages
         if not _RECEIPT.search(message.raw)
     )
     spooled = [path.name for path in (state / "spool").glob("*")]

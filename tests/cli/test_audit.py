@@ -368,10 +368,9 @@ def test_audit_changes_nothing(office: Office) -> None:
     """No message is marked as read, no mailbox is made, and nothing is written at a service."""
     office.once(MODELLING)
     assert "Échecs" not in office.sandbox.imap.mailboxes()
-    before = {name: office.sandbox.imap.messages(name) for name in office.sandbox.imap.mailboxes()}
+    before = office.sandbox.imap.all_messages()
     made = len(office.sandbox.hubspot.requests), len(office.sandbox.clickup.requests)
     assert problems(office, "--remote") == []
-    after = office.sandbox.imap
-    assert {name: after.messages(name) for name in after.mailboxes()} == before
+    assert office.sandbox.imap.all_messages() == before
     asked = [*office.sandbox.hubspot.requests[made[0] :], *office.sandbox.clickup.requests[made[1] :]]
     assert all(each.method == "GET" or each.path.endswith("/batch/read") for each in asked)

@@ -116,7 +116,7 @@ def outcomes(office: Office) -> list[str]:
 def receipts(office: Office) -> list[str]:
     """The Message-ID of every receipt in every mailbox."""
     box = office.sandbox.imap
-    mails = [message_from_bytes(each.raw) for name in box.mailboxes() for each in box.messages(name)]
+    mails = [message_from_bytes(each.raw) for held in box.all_messages().values() for each in held]
     return [each["Message-ID"] for each in mails if each["X-Figurative-Poller"] == "receipt"]
 
 

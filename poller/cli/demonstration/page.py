@@ -104,9 +104,8 @@ def page_of(
     """
     files = _in_order(_files(box, public_url), [ended[each].result for each in mails if each in ended])
     links = _links(box, public_url, files, ended)
-    parsed = {
-        name: [(each.flags, _parsed(each.raw)) for each in box.imap.messages(name)] for name in box.imap.mailboxes()
-    }
+    held = box.imap.all_messages()
+    parsed = {name: [(each.flags, _parsed(each.raw)) for each in messages] for name, messages in held.items()}
     receipts = [message for messages in parsed.values() for _, message in messages if message[HEADER] == KIND]
     letters = [_parsed(each.raw) for each in box.smtp.messages]
     stories = [

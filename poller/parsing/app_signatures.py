@@ -53,6 +53,7 @@ _GET: Final = (
     r"|obțineți|descărcați|preuzmite|получить|скачать|отримати|αποκτήστε|λήψη|baixa|obtén|获取|下載|取得)"
 )
 _THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?)?"
+_ON: Final = r"(?: \S{1,12})? (?:ios|android|iphone|ipad|windows|mac|mobil\w*|desktop|pc)\b[^:;?!]{0,40}"  # "for Android"
 _MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
 # Behind a comma only an excuse follows: "Envoyé de mon iPhone, le modèle reste noir" is the person's own.
 _TAIL: Final = (
@@ -71,7 +72,8 @@ _LINE: Final = re.compile(
     rf"|sent from mail\.?|yahoo mail ?: ?(?:recherche|organise|search|all|simpl|gére|le meilleur|the ).{{0,80}}"
     rf"|(?:az? )?(?:ios|android) {_MAIL_APP} letöltése|(?:ios|android) için {_MAIL_APP}['’\w]{{0,5}} (?:edinin|indirin)"
     rf"|{_MAIL_APP} (?:for )?(?:ios|android) ?を(?:入手|ダウンロード)|(?:ios|android)용 {_MAIL_APP} ?(?:다운로드|받기)"
-    rf"|{_GET} {_THE}{_MAIL_APP}\b[^:;?!]{{0,80}}|{_MAIL_APP} (?:für|voor) (?:ios|android)\b[^:;?!]{{0,40}})",
+    rf"|{_GET} {_THE}{_MAIL_APP}(?:{_ON})?\.?"
+    rf"|{_MAIL_APP} (?:für|voor) (?:ios|android)(?: (?:beziehen|herunterladen|laden|downloaden|ophalen))?\.?)",
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(

@@ -65,8 +65,6 @@ _WROTE: Final = re.compile(
 )
 # These are an introduction only beside a time or an address. A person writes: "On page 2, our architect writes:".
 _WRITES: Final = re.compile(r"(?:writes|pisze|пишет?|missatge de|ha escrit|вы писали|のメール|작성)", re.IGNORECASE)
-# Our customers report so what others wrote at a time: "Votre collègue a écrit le 3 mars à 10:12 :".
-_REPORTS: Final = re.compile(r"a écrit|wrote", re.IGNORECASE)
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
 _PERSON: Final = re.compile(r"\b(?:j['’]|nous |i (?:wrote|sent|got|have)|we |ich |wir |yo |ik )", re.IGNORECASE)
 _OPENER: Final = re.compile(
@@ -89,6 +87,7 @@ _NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.
 _NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
 _NOTES_LINES: Final = 12  # without empty ones
 _MOMENT_CHARS: Final = 40
+_WEEKDAY_CHARS: Final = 16  # with the preposition before it, and a comma behind it
 _HORDE: Final = re.compile(
     r"(?:quoting|zitat von|citando a?|mensaje citado por) [^:]{0,120}<[^<>\s@]{1,64}@[^<>\s]{1,200}>:"
 )
@@ -144,7 +143,9 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
         below = lines[at + count : at + count + _LINES]
         if _is_complete(joined, line, below):
             # The author's own last line may begin with "Le" or name a day, too.
-            begins_below = _is_complete(without_first, line, below) and (_dated(without_first) or not _dated(first))
+            begins_below = _is_complete(without_first, line, below) and (
+                _dated(without_first) or not (_dated(first) and TIME.search(first))
+            )
             return (0, "") if begins_below else (count, joined.strip())
     return 0, ""
 
@@ -180,13 +181,13 @@ def _says_wrote(joined: str, *, is_marked: bool) -> bool:
     before, after = joined[: wrote.start()], joined[wrote.end() :]
     if _WRITES.fullmatch(wrote[0]) and not (TIME.search(joined) or ADDRESS.search(joined)):
         return False
-    if re.search(r"\d", before) or ADDRESS.search(before):
-        return True
-    if not DAY.search(after):
-        return False
-    # The author may have no address where the moment follows.
-    is_moment = len(after) <= _MOMENT_CHARS and TIME.search(after) and (is_marked or not _REPORTS.search(wrote[0]))
-    return bool(is_moment or ADDRESS.search(after))
+    if ADDRESS.search(joined):
+        return bool(ADDRESS.search(before) or re.search(r"\d", before) or DAY.search(after))
+    # People report so what others wrote: "Le 3 mars votre collègue a écrit :", "Er schrieb am 3. März um 10:12:".
+    if re.search(r"\d", before):
+        return is_marked or TIME.search(joined) is not None
+    is_moment = len(after) <= _MOMENT_CHARS and DAY.search(after) and TIME.search(after)
+    return bool(is_moment and (is_marked or after.startswith(" (")))
 
 
 def _names_moment_and_author(joined: str) -> bool:
@@ -195,8 +196,10 @@ def _names_moment_and_author(joined: str) -> bool:
     found = _ENDS_WITH_ADDRESS.search(plain)
     if found is None or plain[found.end() :].strip("-*_ "):
         return False
-    before = plain[: found.start()]
-    return bool(DAY.search(before) and TIME.search(before)) and not _PERSON.search(before)
+    before = plain[: found.start()].lstrip()
+    day = DAY.search(before)
+    is_first = day is not None and day.start() <= _WEEKDAY_CHARS
+    return bool(is_first and TIME.search(before)) and not _PERSON.search(before)
 
 
 def begins_notes_header(lines: list[str], at: int) -> bool:

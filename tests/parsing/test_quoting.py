@@ -116,7 +116,7 @@ HISTORIES = {
     "apple, finnish": f"S <s@e.fi> kirjoitti 3.11.2026 kello 10.12:\n\n{QUOTED}",
     "thunderbird, polish": f"W dniu 3.11.2026 o 10:12, S pisze:\n{QUOTED}",
     "gmail, turkish": f"S <s@example.com>, 3 Kas 2026 Sal, 10:12 tarihinde şunu yazdı:\n\n{QUOTED}",
-    "verb first, finnish": f"S kirjoitti 2.11.2026 klo 10.12:\n\n{OLD}",
+    "verb first, finnish": f"S kirjoitti 2.11.2026 klo 10.12:\n\n{QUOTED}",
     "verb first, french": f"Studio a écrit le 3 nov. 2026 à 10:12 :\n\n{QUOTED}",
     "gmail, hungarian": f"S ezt írta (időpont: 2026. nov. 3., K 10:12):\n\n{OLD}",
     "yandex": f"3 ноября 2026 г., 10:12:32, вы писали:\n\n{OLD}",
@@ -289,6 +289,10 @@ KEPT = {
     "likewise, to us": "Le 3 mars 2026 votre service nous a écrit :\nla V3 est prête. Elle ne l'est pas.",
     "likewise, english": "On 3 March your studio wrote to me:\nV3 is ready. It is not.",
     "what somebody wrote at a time": "Votre collègue a écrit le 3 mars 2026 à 10:12 :\nla V3 est prête. Non.",
+    "likewise, german": "Ihr Kollege schrieb am 3.11.2026 um 10:12 Uhr:\nfertig. Die Lehne fehlt.",
+    "likewise, spanish": "Su compañera escribió el 3/11/2026 a las 10:12:\nestá listo. Falta el respaldo.",
+    "likewise, dutch": "Uw collega schreef op 3 november 2026 om 10:12:\nklaar. De leuning ontbreekt.",
+    "what somebody wrote on a day": "Le 3 novembre 2026 votre collègue a écrit :\nla V3 est prête. Non.",
     "likewise, russian": "2 ноября вы писали:\nмодель готова. Она не готова.",
     "in writing": "Merci de me répondre par écrit.\nL. Faucher",
     "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nin brass.\nPlease model it.",
@@ -322,6 +326,9 @@ KEPT = {
     "a person's report, german": "Am 3. März haben Sie mir geschrieben:\nfertig. Es ist nicht fertig.",
     "on a phone, german": "Von meinem iPhone aus sehe ich das Modell nicht.",
     "a sentence with an address": "Le 3 mars à 10:12 j'ai envoyé le plan à Studio <s@example.com> :\nsans réponse.",
+    "whom to send it to": "Das Modell bis 3.3.2026 um 10:12 an Paul (p@e.de):\ner stellt es online.",
+    "an app that fails, german": "Outlook für Android zeigt das Modell nicht.\nCamille",
+    "an app to be repaired": "Get Outlook to show the model.\nCamille",
     "a list between dashes": "Voici les retouches :\n--\nPieds fins\nAssise en cuir\n--\nPour vendredi ?",
     "a list between dashes, no colon": "Bonjour\n--\nDossier en chêne\n--\nMerci",
     "a list below dashes": "Please change\n--\n1. the legs\n2. the seat, 45 cm",
@@ -346,8 +353,9 @@ def test_newest_part_keeps_line_that_begins_as_the_introduction_below(line: str,
     assert newest_part(f"{line}\n{HISTORIES[history]}") == line
 
 
-def test_newest_part_keeps_line_above_an_introduction_without_a_day() -> None:
-    assert newest_part(f"Le pied fait 12.5 cm\n{HISTORIES['gnus']}") == "Le pied fait 12.5 cm"
+@pytest.mark.parametrize("line", ["Le pied fait 12.5 cm", "Livraison le 12 mars 2027 svp"])
+def test_newest_part_keeps_line_above_an_introduction_without_a_day(line: str) -> None:
+    assert newest_part(f"{line}\n{HISTORIES['gnus']}") == line
 
 
 def test_newest_part_keeps_inline_and_bottom_replies() -> None:

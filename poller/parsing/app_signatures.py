@@ -53,7 +53,8 @@ _GET: Final = (
     r"|obțineți|descărcați|preuzmite|получить|скачать|отримати|αποκτήστε|λήψη|baixa|obtén|获取|下載|取得)"
 )
 _THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?)?"
-_ON: Final = r"(?: \S{1,12})? (?:ios|android|iphone|ipad|windows|mac|mobil\w*|desktop|pc)\b[^:;?!]{0,40}"  # "for Android"
+# "for Android"
+_ON: Final = r"(?: \S{1,12})? (?:ios|android|iphone|ipad|windows|mac|mobil\w*|desktop|pc)\b[^:;?!]{0,40}"
 _MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
 # Behind a comma only an excuse follows: "Envoyé de mon iPhone, le modèle reste noir" is the person's own.
 _TAIL: Final = (

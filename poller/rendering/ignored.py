@@ -15,6 +15,8 @@ _KINDS: Final = {
     "mailing list": "Liste de diffusion",
     "own notification": "Message du service",
     "read receipt": "Accusé de lecture",
+    "recall of a mail": "Rappel d’un message par son auteur",
+    "receipt of a transfer service": "Reçu d’un service de transfert",
     "report": "Rapport automatique",
     "spam": "Courrier indésirable",
 }

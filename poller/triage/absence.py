@@ -66,6 +66,7 @@ _BRINGS = re.compile(
     r"(?! (?:\w+ ){0,4}(?:coordonnees|contacts?|numeros?|adresses?|collegues?|remplac\w*|numbers?|addresse?s?|details"
     r"|colleagues?|kontakt\w*|vertretung))"
     r"|\bil (?:me|nous) (?:faut|faudrait|faudra|manque)\b"
+    r"|\b(?:ci joint\w*|(?:en|la|une) piece jointe|attached|attachment|im anhang|beigefugt|in allegato|adjunt\w+)\b"
 )
 # A notice speaks of troubles that there may be, a person of one that there is.
 _TROUBLE = vocabulary.any_of("""
@@ -86,6 +87,26 @@ _ELSEWHERE = re.compile(
     r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
     r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
 )
+# Or it says whom to write to about something: "Pour une facture, écrivez à ana@example.com". Not to its author.
+_AUTHOR = (
+    r"\b(?:moi|me|mich|mir|(?:ma|mon|my|meine?) (?:nouvel\w+ |new |neue )?"
+    r"(?:adresse?|address|e-?mail|mail|num[e\u00e9]ro|number|portable|mobile|cell|phone|handy|t[e\u00e9]l[e\u00e9]phone))\b"
+)
+_CONTACT = (
+    r"\b(?:conta[ck]te[rnz]?|contattare|contact|kontaktieren|join(?:dre|ez)|appele[rz]|call|adresse[rz]|[e\u00e9]cri(?:re|vez)"
+    r"|write to|e-?mail|mailen|reach|wenden|schreiben|scriver[ei]|escrib[ai]r?)\b"
+)
+_ADDRESS = r"[^\s@:]{1,64}@[^\s@]{1,200}\w"
+_INSTEAD = re.compile(
+    r"\b(?:(?:pour|concernant|si (?:vous|votre|elle)|for|in case of|about|if (?:your?|it)|f\u00fcr|bei|per|para|voor)\b"
+    r"|en cas d[e'\u2019])"
+    rf"(?:(?!{_AUTHOR})[^.:;!?\n]){{2,90}}?"
+    rf"(?:{_CONTACT}(?![^.:;!?\n]{{0,30}}{_AUTHOR})"
+    rf"(?: (?:sie|sich|bitte|please|to|at|[a\u00e0]|an|{_ADDRESS})\b){{0,5}}"
+    rf"|(?:: ?)?{_ADDRESS})",
+    re.IGNORECASE,
+)
+_ABOUT = " contact "  # stands for such a clause
 _SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fino al?|ate|tot|do dnia)\b")
 _GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
 # What becomes of the mail that the notice answers: with an absence, no person writes it.
@@ -140,7 +161,8 @@ def absence(request: Request) -> str | None:
     The text must say that its author is away, and ask for nothing, or the mail must be a program's.
     """
     words = folded(request.subject)
-    own = folded(request.newest[:OPENING_CHARS])
+    opening = request.newest[:OPENING_CHARS]
+    own = folded(_INSTEAD.sub(_ABOUT, opening))
     away = _AWAY.search(own) and _says_no_more(request, own)
     if _OUT_OF_OFFICE_SUBJECT.match(words) and (
         (is_of_a_program(request) and not asks(request))
@@ -150,7 +172,8 @@ def absence(request: Request) -> str | None:
         return "auto-reply (subject)"
     if is_answer(request) and away and _ABSENT_SUBJECT.match(words):
         return "auto-reply (subject and text)"
-    limited = _SPAN.search(own) or _ELSEWHERE.search(own)  # says until when, or whom to ask meanwhile
+    # It says until when, or whom to ask meanwhile.
+    limited = _SPAN.search(own) or _ELSEWHERE.search(own) or _INSTEAD.search(opening)
     gone = away and limited and _FATE.search(own) and not _GOES_ON.search(own)
     if is_answer(request) and (gone or (_LEFT.search(own) and _says_no_more(request, own))):
         return "auto-reply (text)"
@@ -162,14 +185,13 @@ def asks(request: Request) -> bool:
 
     The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
     """
-    said = request.newest[:NOTICE_CHARS]
+    said = _INSTEAD.sub(_ABOUT, request.newest[:NOTICE_CHARS])
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, PLEADS, _BRINGS, *TRADE))
     troubled = any(_TROUBLE.search(each) and not _THERE_MAY_BE.search(each) for each in plain.split(" . "))
     turned = any(_says_more(clause.partition(" . ")[0]) for clause in _TURNS.split(plain)[1:])
-    return bool(
-        "?" in said or of_work or troubled or turned or written_verdict(read_mail(replace(request, subject="")))
-    )
+    own_words = replace(request, subject="", newest=said)
+    return bool("?" in said or of_work or troubled or turned or written_verdict(read_mail(own_words)))
 
 
 def is_answer(request: Request) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller.triage import bounce
+from poller.triage import bounce, receipts
 from poller.triage.absence import (
     ABSENT,
     END,
@@ -23,7 +23,6 @@ from poller.triage.absence import (
     is_answer,
     is_of_a_program,
 )
-from poller.triage.wording import vocabulary
 from poller.triage.wording.reading import folded
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ _CALENDAR_READ_BYTES = 65_536
 _CALENDAR_REPLY = re.compile(rb"^METHOD:REPLY\s*$", re.IGNORECASE | re.MULTILINE)
 
 GENERATED = "auto-reply (Auto-Submitted: auto-generated)"  # a reason of `auto_submitted`
+_BY_SUBJECT = "auto-reply (subject)"
 # Of vacation programs, help desks and web mail that do not write Auto-Submitted.
 _AUTO_REPLY_FIELDS = (
     "x-autoreply",
@@ -98,23 +98,13 @@ _HELD = re.compile(
 _PROVE = re.compile(r"\b(?:cliqu(?:er|ez|ant)|click(?:ing)?|authentifi(?:er|ez|ant)|captcha|verif(?:y\w*|ie[rz]))\b")
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + END)
 _AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{OUT_OF_OFFICE})" + r"\b")
-# The confirmation that a mail was read, where it has not the form of a report (RFC 8098).
-_RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
-_RECEIPT_SUBJECT = re.compile(
-    r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo|(?:confirmation|accus\u00e9) de lecture"
-    r"|(?:return|read) receipt(?: \(displayed\))?|lesebest\u00e4tigung|conferma di lettura"
-    r"|confirmaci\u00f3n de lectura|letto|lida|gelezen|l\u00e4st|l\u00e6st|przeczytan[oey]|p\u0159e\u010dteno)\s*[:-]",
-    re.IGNORECASE,
-)
-_RECEIPT_WORDS = re.compile(
-    r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)"
-    r"|wurde (?:[\w.]+ ){0,9}gelesen|fue leido|ha sido leido|foi lid[oa]|e stato letto"
-    r"|(?:is|werd) (?:[\w.]+ ){0,9}gelezen|(?:blev|har) last|zostala przeczytana|byla prectena)\b"
-)
-# A person has read an offer or a brief, and goes on.
-_MAIL = re.compile(
-    r"\b(?:messages?|e ?mails?|mails?|courriels?|nachricht|mensaje|mensagem|messaggio|bericht|meddelande\w*"
-    r"|besked\w*|wiadomosc|zprava)\b"
+# Of what a program answers, whose subject says that it does. A person may write below such a subject, too.
+_ANSWERS_BY_ITSELF = re.compile(
+    r"\b(?:(?:merci|thanks?(?: you)?|gracias|danke|vielen dank|grazie|tak) (?:you )?(?:de|pour|d|for|por|fur|per)\b"
+    r"|re(?:pondr|viendr|contacter)(?:ons|ai|a)"
+    r"|(?:votre|your|ihre) (?:demande|message|mail|e ?mail|request|anfrage|nachricht)"
+    r"|(?:will|ll|to) (?:respond|reply|get back)|(?:sous|within) \w+ (?:h|heures|jours|hours|days|working|business)"
+    r"|urgen\w+|closed|fermee?s?|ferien|betriebsferien)\b"
 )
 
 
@@ -171,12 +161,24 @@ def subject(request: Request) -> str | None:
     if bounce.has_bounce_subject(request) and (backed or bounce.names_undelivered(request)):
         return "bounce (subject)"
     if _AUTO_REPLY_SUBJECT.match(words) and (backed or NOTICE.search(text)):
-        return "auto-reply (subject)"
+        return _BY_SUBJECT
     if _NOTES_SUBJECT.match(words) and (backed or NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
     if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress") and not asks(request):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
     return None
+
+
+def notice(request: Request) -> str | None:
+    """Recognise a notice by its subject, but for one whose text is a person's.
+
+    It asks for work or tells of a fault, and says nothing of what a program says.
+    """
+    reason = subject(request)
+    said = folded(request.newest[:NOTICE_CHARS])
+    by_itself = any(words.search(said) for words in (NOTICE, _ANSWERS_BY_ITSELF, _SAYS_AUTOMATIC))
+    of_a_person = reason == _BY_SUBJECT and not (is_of_a_program(request) or by_itself) and asks(request)
+    return None if of_a_person else reason
 
 
 def challenge(request: Request) -> str | None:
@@ -197,23 +199,17 @@ def says_so(request: Request) -> str | None:
     return "auto-reply (text)" if is_answer(request) and automatic else None
 
 
-def read_receipt(request: Request) -> str | None:
-    """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it, or None."""
-    said = folded(request.text[:_RECEIPT_CHARS])
-    of_a_mail = _RECEIPT_WORDS.search(said) and _MAIL.search(said)
-    is_receipt = of_a_mail and _RECEIPT_SUBJECT.match(request.subject) and not vocabulary.GO_AHEAD.search(said)
-    return "read receipt (subject)" if is_receipt else None
-
-
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.
 ANSWERS: tuple[Callable[[Request], str | None], ...] = (
     auto_reply_field,
     null_envelope_sender,
     calendar_reply,
-    subject,
+    notice,
     absence,
     says_so,
     challenge,
-    read_receipt,
+    receipts.read_receipt,
+    receipts.recall,
+    receipts.transfer_receipt,
 )
 SIGNS = (auto_submitted, *ANSWERS)

@@ -16,7 +16,8 @@ Some signs are stronger than others, and a person's mail may bear one by acciden
   customer in its Reply-To.
 
 A link to a transfer service does not count as a 3D file, because newsletters are full of them. But the mail by which
-the service itself hands over a customer's files counts as one, although it bears all the marks of a program.
+the service itself hands over a customer's files counts as one, although it bears all the marks of a program. Its
+receipts do not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from poller.mime.addresses import aligned
 from poller.model import Kind
 from poller.own_mail import ACKNOWLEDGEMENT, HEADER, OWN_DOMAIN
 from poller.triage import autoreply, bounce
+from poller.triage.receipts import transfer_receipt
 from poller.triage.sender import (
     from_our_form,
     is_addressed_to_us,
@@ -121,7 +123,8 @@ def sign_of_program(request: Request, *, junk: bool | None = None) -> str | None
         "x-auto-response-suppress",
         *_BULK_FIELDS,
     )
-    return _first((*autoreply.SIGNS, *_BULK), request) or next((name for name in named if request.header(name)), None)
+    rules = (*autoreply.SIGNS, autoreply.subject, *_BULK)
+    return _first(rules, request) or next((name for name in named if request.header(name)), None)
 
 
 def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -> str | None:
@@ -134,7 +137,11 @@ def _brings_files(request: Request, own: Collection[str]) -> bool:
         return True
     service, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
     # Without Reply-To, the service names the person in its words. Its newsletters name nobody.
-    return is_of_transfer_service(request) and (not aligned(service, person) or bool(named_by_service(request, own)))
+    return (
+        is_of_transfer_service(request)
+        and not transfer_receipt(request)
+        and (not aligned(service, person) or bool(named_by_service(request, own)))
+    )
 
 
 def _is_ours(request: Request, own: Collection[str]) -> bool:

@@ -14,5 +14,6 @@ def test_reason_of_ignored_mail_is_french_and_keeps_its_sign() -> None:
 
 def test_every_reason_for_ignoring_a_mail_has_french_words() -> None:
     """Whatever the screening says, and of the canary."""
-    reasons = {REASON, "answer to our own letter", *(reason for _, reason in (*NEVER, *AUTOMATIC, *SPAM, *BULK))}
+    others = {REASON, "answer to our own letter", "recall of a mail", "receipt of a transfer service"}
+    reasons = {*others, *(reason for _, reason in (*NEVER, *AUTOMATIC, *SPAM, *BULK))}
     assert {reason for reason in reasons if why_ignored(reason).startswith(reason.partition(" (")[0])} == set()

@@ -358,6 +358,16 @@ NOTICES = [
     ("AW: Angebot", "Dies ist eine automatische Antwort.", "auto-reply (text)"),
     ("Re: Presupuesto", "Esta es una respuesta automática.", "auto-reply (text)"),
     ("R: Preventivo", "Questa è una risposta automatica.", "auto-reply (text)"),
+    ("Réponse automatique : Devis", "Votre demande sera traitée. Un devis ? Voyez notre site.", "auto-reply (subject)"),
+    (
+        "Automatic reply: Quote",
+        "Thanks for contacting us. For damaged items attach photos.",
+        "auto-reply (subject)",
+    ),
+    ("Réponse automatique : Devis", "De retour lundi. Une facture ? Écrivez à a@e.example.", "auto-reply (subject)"),
+    ("Rappel : Devis", "Ana Ruiz souhaite rappeler le message « Devis ».\n\nAna Ruiz\n01 02 03", "recall of a mail"),
+    ("Recall: Quote", 'Doe, Jane would like to recall the message, "Quote".', "recall of a mail"),
+    ("Rückruf: Angebot", 'Max Muster möchte die Nachricht "Angebot" zurückrufen.', "recall of a mail"),
 ]
 
 
@@ -373,6 +383,12 @@ PEOPLE = [
     ("Re: Out of office chairs", "Nous voulons la chaise en 3D."),
     ("Auto: modèle de voiture", "Merci de modéliser cette auto."),
     ("Vacances de printemps : décor", "Merci de modéliser un décor."),
+    ("Réponse automatique : Devis", "La visionneuse ne s'affiche plus depuis hier. Pouvez-vous corriger ?"),
+    ("Automatic reply: Quote", "The legs should be 2 cm shorter, everything else is fine."),
+    ("Automatische Antwort: Angebot", "Die Lehne ist noch zu hoch, bitte 3 cm kürzer."),
+    ("Rappel : Devis", "Je souhaite rappeler le message « urgent » de lundi : où en est la chaise ?"),
+    ("Rappel : Devis", "Notre client souhaite rappeler le message de la marque sur la fiche, pouvez-vous l'ajouter ?"),
+    ("Recall", 'I would like to recall the message, "chair": the seat is 45 cm, not 54.'),
 ]
 
 
@@ -430,6 +446,27 @@ def test_word_of_transfer_service_without_reply_to_is_work() -> None:
     assert screen(mail, own=("figurative.example",)) is None
     news = replace(mail, subject="Nouveau chez SwissTransfer, pour support@figurative.example")
     assert screen(news, own=("figurative.example",)) == "auto-reply (Auto-Submitted: auto-generated)"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "is_receipt"),
+    [
+        ("Your files have been sent", "to jeanne@example.com", True),
+        ("Vos fichiers ont été envoyés", "Destinataire : jeanne@example.com", True),
+        ("jeanne@example.com a téléchargé vos fichiers", "", True),
+        ("jeanne@example.com downloaded your transfer", "", True),
+        ("Ihre Dateien wurden heruntergeladen", "Von jeanne@example.com", True),
+        ("Vos fichiers ont été envoyés par jeanne@example.com", "", False),
+        ("jeanne@example.com vous a envoyé des fichiers", "Vos fichiers sont transmis dans un lien", False),
+        ("jeanne@example.com sent you files", "", False),
+    ],
+)
+def test_receipt_of_transfer_service_is_no_work(subject: str, text: str, is_receipt: bool) -> None:
+    """It tells the giver of files. With a person in Reply-To it hands over theirs, whatever it says."""
+    mail = request(sender="noreply@wetransfer.com", subject=subject, text=text)
+    mail = replace(mail, links=("https://we.tl/t-0f3a",))
+    assert screen(mail, own=("figurative.example",)) == ("receipt of a transfer service" if is_receipt else None)
+    assert screen(replace(mail, sender=Address("", "jeanne@example.com"))) is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import olefile
 from PIL import BmpImagePlugin, Image
 
 from poller.inspection.pages import as_rgb
+from poller.inspection.side_files import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def _in_ole(content: bytes) -> Iterator[bytes]:
 
 def _in_zip(content: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for member in archive.infolist()[:20_000]:
+        for member in files_of(archive):
             if _THUMBNAIL.search(member.filename) and member.file_size <= _MAX_BYTES:
                 with archive.open(member) as stream:
                     yield stream.read(_MAX_BYTES)

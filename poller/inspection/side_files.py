@@ -123,7 +123,7 @@ def _is_of_mac(archive: zipfile.ZipFile, member: zipfile.ZipInfo, names: Contain
     try:
         with archive.open(member) as stream:
             return stream.read(len(magic.APPLE_DOUBLE)) == magic.APPLE_DOUBLE
-    except (RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error, LZMAError):
+    except (RuntimeError, OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, LZMAError):
         # Encrypted or damaged: it stays a file.
         return False
 

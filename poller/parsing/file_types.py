@@ -117,7 +117,8 @@ def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
         return named if named[1] is Kind.DOCUMENT or suffix in {"3mf", "dwfx"} else FORMATS["zip"]
     if suffix in MODELS or named == (UNKNOWN, Kind.DOCUMENT):  # stpz, zae, 3dxml, pages and others are zips
         return named
-    suffixes = {suffix_of_name(name) for name in names}
+    # What a Mac adds to a model is named like it: "._chaise.obj".
+    suffixes = {suffix_of_name(name) for name in names if not name.rpartition("/")[2].startswith("._")}
     return FORMATS["zip"][0], Kind.MODEL if suffixes & table.NAMED_MODELS else Kind.ARCHIVE
 
 

@@ -67,3 +67,11 @@ def test_damaged_file_of_a_mac_does_not_keep_from_the_others(method: int) -> Non
     packed[begin : begin + 40] = b"\xff" * 40
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert [each.filename for each in files_of(archive)] == ["._lit.obj", "lit.obj"]
+
+
+def test_file_of_a_mac_whose_name_is_damaged_does_not_keep_from_the_others() -> None:
+    """The name beside the content, which says that it is in UTF-8."""
+    packed = samples.zipped(**dict.fromkeys(("._dé.obj", "dé.obj"), samples.OBJ))
+    packed = packed.replace("._dé.obj".encode(), b"._d\xff\xff.obj", 1)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert [each.filename for each in files_of(archive)] == ["._dé.obj", "dé.obj"]

@@ -224,6 +224,7 @@ LOOK_ALIKES = {
     "a Kodak photo": (b"\0" * 2048 + b"PCD_IPI", "photo.pcd"),
     "a Word file named as a scene": (ole("Root Entry", "WordDocument"), "devis.max"),
     "a zip of sources": (zipped("main.asm", "lexer.x", "a.model", "eau.xyz"), "envoi.zip"),
+    "a zip of what a Mac adds to a model": (zipped("._a.obj", "__MACOSX/b/._b.glb", "lisez-moi.txt"), "envoi.zip"),
     "a zip in a zip": (zipped("a.zip"), "envoi.zip"),
     "a text in gzip": (gzip.compress(b"v 1.0 is out\n"), ""),
     "gzip cut off": (b"\x1f\x8b\x08\0", ""),

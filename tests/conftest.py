@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 
 MEMORY, ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108  the file system, not a file
+PREFIX = "poller-tests-"  # of the directories in it, each locked by the run whose files it has
 
 
 class Office:
@@ -263,13 +265,29 @@ def pytest_configure() -> None:
     Threads of numpy wait for each other in busy loops. Each step of a mail is written to its state.
     """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return
-    directory = Path(tempfile.mkdtemp(prefix="poller-", dir=MEMORY))
+    for left in Path(MEMORY).glob(f"{PREFIX}*"):  # by a run that was killed: what lies in memory stays there
+        if _is_ours(left):
+            shutil.rmtree(left, ignore_errors=True)
+    is_runnable = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC  # some tests run a program of theirs
+    if not is_runnable or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+        return
+    while not _is_ours(directory := Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY))):
+        pass  # Another run took it for one that was left.
     directory.chmod(0o711)  # servers that refuse to be root have theirs in it
     os.environ["TMPDIR"], tempfile.tempdir = str(directory), None
     # At the very end: multiprocessing deletes a directory of its own in it, with the priority -100.
     Finalize(None, shutil.rmtree, (directory,), {"ignore_errors": True}, exitpriority=-200)
+
+
+def _is_ours(directory: Path) -> bool:
+    """Lock a directory of files for as long as this process runs, unless another one has."""
+    try:
+        fcntl.flock(os.open(directory, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -181,13 +181,15 @@ def _says_wrote(joined: str, *, is_marked: bool) -> bool:
     before, after = joined[: wrote.start()], joined[wrote.end() :]
     if _WRITES.fullmatch(wrote[0]) and not (TIME.search(joined) or ADDRESS.search(joined)):
         return False
-    if ADDRESS.search(joined):
-        return bool(ADDRESS.search(before) or re.search(r"\d", before) or DAY.search(after))
+    if ADDRESS.search(before):
+        return True
     # People report so what others wrote: "Le 3 mars votre collègue a écrit :", "Er schrieb am 3. März um 10:12:".
     if re.search(r"\d", before):
-        return is_marked or TIME.search(joined) is not None
-    is_moment = len(after) <= _MOMENT_CHARS and DAY.search(after) and TIME.search(after)
-    return bool(is_moment and (is_marked or after.startswith(" (")))
+        return is_marked or bool(TIME.search(joined) or PLAIN_ADDRESS.search(joined))
+    if not DAY.search(after):
+        return False
+    is_moment = len(after) <= _MOMENT_CHARS and TIME.search(after) and (is_marked or after.startswith(" ("))
+    return bool(is_moment or ADDRESS.search(after))
 
 
 def _names_moment_and_author(joined: str) -> bool:

@@ -114,6 +114,7 @@ HISTORIES = {
     "apple, dutch": f"Op 3 nov. 2026 om 10:12 heeft S <s@e.nl> het volgende geschreven:\n\n{QUOTED}",
     "apple, polish": f"Wiadomość napisana przez S <s@e.pl> w dniu 3 lis 2026, o godz. 10:12:\n\n{QUOTED}",
     "apple, finnish": f"S <s@e.fi> kirjoitti 3.11.2026 kello 10.12:\n\n{QUOTED}",
+    "gmail, finnish, address in parentheses": f"ti 3. marrask. 2026 klo 9.05 S (s@e.fi) kirjoitti:\n\n{OLD}",
     "thunderbird, polish": f"W dniu 3.11.2026 o 10:12, S pisze:\n{QUOTED}",
     "gmail, turkish": f"S <s@example.com>, 3 Kas 2026 Sal, 10:12 tarihinde şunu yazdı:\n\n{QUOTED}",
     "verb first, finnish": f"S kirjoitti 2.11.2026 klo 10.12:\n\n{QUOTED}",

@@ -108,10 +108,10 @@ def _is_short_text(encoded: bytes) -> bool:
     letters = b"".join(encoded.split())
     if len(letters) % 4 or len(letters) < _FEWEST_LETTERS:
         return False
-    decoded = pybase64.b64decode(letters)
     try:
+        decoded = pybase64.b64decode(letters)
         decoded.decode()
-    except UnicodeDecodeError:
+    except ValueError:  # of a mailer that encodes each paragraph by itself, or no text
         return False
     return not _CONTROL.search(decoded)
 

@@ -108,12 +108,19 @@ def _is_short_text(encoded: bytes) -> bool:
     letters = b"".join(encoded.split())
     if len(letters) % 4 or len(letters) < _FEWEST_LETTERS:
         return False
+    decoded = _decoded(letters)
     try:
-        decoded = pybase64.b64decode(letters)
-        decoded.decode()
-    except ValueError:  # of a mailer that encodes each paragraph by itself, or no text
+        return decoded is not None and bool(decoded.decode()) and not _CONTROL.search(decoded)
+    except UnicodeDecodeError:
         return False
-    return not _CONTROL.search(decoded)
+
+
+def _decoded(letters: bytes) -> bytes | None:
+    """Return what base64 says, None if something follows its padding: some mailers encode each paragraph by itself."""
+    try:
+        return pybase64.b64decode(letters)
+    except ValueError:
+        return None
 
 
 def _is_letters(line: bytes) -> bool:
@@ -146,7 +153,10 @@ def _is_base64(head: bytes, *, whole: bool, is_text: bool) -> bool:
     letters = b"".join(lines)
     if len(letters) % 4 and whole:
         return False
-    return not _CONTROL.search(pybase64.b64decode(letters[: len(letters) // 4 * 4])) if is_text else len(lines) > 1
+    if not is_text:
+        return len(lines) > 1
+    decoded = _decoded(letters[: len(letters) // 4 * 4])
+    return decoded is not None and not _CONTROL.search(decoded)
 
 
 def _is_escaped(head: bytes) -> bool:

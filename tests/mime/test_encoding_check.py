@@ -85,9 +85,13 @@ def test_base64_of_less_than_a_line_is_read_above_a_footer(footer: bytes, tmp_pa
     assert read(tmp_path, b"Bonjours" + footer, "base64")[0].startswith(b"Bonjours")
 
 
-def test_paragraphs_encoded_one_by_one_above_a_footer_are_named(tmp_path: Path) -> None:
-    raw = b"\n\n".join((base64.b64encode(b"Oui, merci."), base64.b64encode(b"La V4 en noyer."), b"Achats.\n"))
-    assert read(tmp_path, raw, "base64") == (b"Oui, merci.", "base64 with more below its end")
+def test_paragraphs_encoded_one_by_one_are_named(tmp_path: Path) -> None:
+    """Above a footer, or of one length, as two keys are."""
+    first, second = base64.b64encode(b"Oui, merci."), base64.b64encode(b"La V4 en noyer, plus basse.")
+    text, loss = read(tmp_path, b"\n\n".join((first, second, b"Achats.\n")), "base64")
+    assert (text, loss) == (b"Oui, merci.", "base64 with other characters in it")
+    keys = base64.b64encode(bytes(31)) + b"\n"
+    assert read(tmp_path, keys * 2, "7bit") == (keys * 2, "")
 
 
 def test_text_below_a_damaged_line_of_base64_is_read_too(tmp_path: Path) -> None:

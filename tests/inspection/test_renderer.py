@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poller.inspection import renderer
+from poller.inspection import renderer, shading
 from poller.inspection.normals import corner_normals
 from poller.inspection.renderer import NothingToDrawError, render
 from poller.inspection.surface import Material, Points, Surface
@@ -61,6 +61,53 @@ def test_texture_cuts_out_what_is_transparent() -> None:
     assert half == pytest.approx(
         samples.share_of(render([Surface(square, faces, whole, uv)]), samples.RED) / 2, rel=0.2
     )
+
+
+def quartered() -> Surface:
+    """A square that stands upright. Its texture is red, but green in the right upper quarter."""
+    texture = np.full((8, 8, 4), (200, 30, 30, 255), np.uint8)
+    texture[:4, 4:] = (30, 160, 60, 255)
+    square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
+    return Surface(
+        square, np.array([[0, 1, 2], [0, 2, 3]]), Material((1, 1, 1, 1), texture), square[:, :2].astype("f4")
+    )
+
+
+def test_texture_lies_where_it_belongs() -> None:
+    shown = samples.pixels(render([quartered()])).astype(int)
+    is_green, is_red = shown[..., 1] > 1.4 * shown[..., 0], shown[..., 0] > 1.4 * shown[..., 1]
+    rows, columns = np.nonzero(is_green)
+    assert is_green.sum() > is_red.sum() / 5
+    red_rows, red_columns = np.nonzero(is_red)
+    assert rows.mean() < red_rows.mean() - 20
+    assert columns.mean() > red_columns.mean() + 20
+
+
+def test_texture_is_smooth_between_its_pixels() -> None:
+    """It is repeated beyond its borders, and its first row is the upper one."""
+    texture = np.zeros((2, 2, 4), np.uint8)
+    texture[0, 0], texture[0, 1], texture[1, 0] = 200, 100, 40
+    places = np.array([[0.25, 0.75], [0.5, 0.75], [1.0, 0.75], [0.25, 0.5], [0.75, 0.25], [1.25, -0.25]], np.float32)
+    assert shading.sampled(texture, places)[:, 0].tolist() == [200, 150, 150, 120, 0, 200]
+
+
+def test_picture_is_the_same_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shaded a number of pixels at a time, and encoded a few rows at a time."""
+    whole = render([quartered()])
+    monkeypatch.setattr(shading, "_CHUNK", 999)
+    monkeypatch.setattr(shading, "_ROWS", 7)
+    assert render([quartered()]) == whole
+
+
+def test_surface_is_lit_on_the_side_that_is_seen() -> None:
+    """A file may have the corners of its triangles the other way round."""
+    ball = samples.trimesh.creation.icosphere(3)
+    usual, turned = (
+        samples.pixels(render([Surface(np.array(ball.vertices), np.array(ball.faces)[:, order])])).astype(int)
+        for order in ([0, 1, 2], [2, 1, 0])
+    )
+    assert np.abs(usual - turned).mean() < 0.5
+    assert usual[90:130, 140:180].mean() > usual[170:210, 220:260].mean() + 20  # the light comes from the upper left
 
 
 def test_sphere_is_smooth_and_box_has_edges() -> None:

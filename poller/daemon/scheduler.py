@@ -72,9 +72,7 @@ class Scheduler:
         return [each for each in (*waiting.values(), *unseen) if each.result.final_outcome is Outcome.WAITING]
 
     def submit(self, reference: str) -> None:
-        """Start work on a message or a correction."""
-        if self.working:
-            self._engine.poll_queue()
+        """Start work on a message or a correction, while the queue is polled."""
         self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 

@@ -194,6 +194,7 @@ def test_message_that_ends_resumes_those_that_wait_for_it(load: Scheduler, engin
     load.working = {"1/support/1", "2", "3"}
     load.tick()
     assert engine.resumed == ["a for 1", "b for 2"]
+    assert engine.polled[-1] is None  # the queue, in which they are now
     assert load.waiting.keys() == {"2", "c for 3"}
 
 

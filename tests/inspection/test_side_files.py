@@ -51,7 +51,8 @@ def test_what_a_mac_adds_to_a_file_is_no_file_of_an_archive() -> None:
     fork = b"\0\5\x16\7" + bytes(80)
     models = dict.fromkeys(("a/lit.obj", "seau.obj", "._seau.obj"), samples.OBJ)
     packed = samples.zipped(**models, **dict.fromkeys(("a/._lit.obj", "a/._table.obj"), fork))
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+    with zipfile.ZipFile(io.BytesIO(packed), "a") as archive:
+        archive.writestr("__MACOSX/._vase.obj", fork)
         assert [each.filename for each in files_of(archive)] == ["a/lit.obj", "seau.obj", "._seau.obj", "a/._table.obj"]
 
 

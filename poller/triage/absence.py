@@ -37,7 +37,7 @@ _AWAY = re.compile(
     r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
     r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
-    r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
+    r"|(?:am|m) out (?:until|till|from)|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
     r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
     r"|de ferias|met vakantie|pa semester|na urlopie|fuori (?:sede|ufficio)|assente|ausente|afwezig|nieobecn[aey]"
@@ -94,16 +94,16 @@ _AUTHOR = (
 )
 _CONTACT = (
     r"\b(?:conta[ck]te[rnz]?|contattare|contact|kontaktieren|join(?:dre|ez)|appele[rz]|call|adresse[rz]|[e\u00e9]cri(?:re|vez)"
-    r"|write to|e-?mail|mailen|reach|wenden|schreiben|scriver[ei]|escrib[ai]r?)\b"
+    r"|write to|(?:please|can|to) e-?mail|mailen|reach|wenden|kontakta|schreiben sie|scriver[ei]|escrib[ai]r?)\b"
 )
 _ADDRESS = r"[^\s@:]{1,64}@[^\s@]{1,200}\w"
 _INSTEAD = re.compile(
-    r"\b(?:(?:pour|concernant|si (?:vous|votre|elle)|for|in case of|about|if (?:your?|it)|f\u00fcr|bei|per|para|voor)\b"
+    r"\b(?:(?:pour|concernant|si (?:vous|votre|elle)|for|in case of|about|if (?:your?|it)|f\u00fcr|f\u00f6r|bei|per|para|voor)\b"
     r"|en cas d[e'\u2019])"
     rf"(?:(?!{_AUTHOR})[^.:;!?\n]){{2,90}}?"
     rf"(?:{_CONTACT}(?![^.:;!?\n]{{0,30}}{_AUTHOR})"
     rf"(?: (?:sie|sich|bitte|please|to|at|[a\u00e0]|an|{_ADDRESS})\b){{0,5}}"
-    rf"|(?:: ?)?{_ADDRESS})",
+    rf"|[:,] ?(?:[a\u00e0] |to )?{_ADDRESS})",
     re.IGNORECASE,
 )
 _ABOUT = " contact "  # stands for such a clause

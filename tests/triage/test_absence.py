@@ -81,6 +81,7 @@ def test_notice_of_absence_that_says_nothing_more_is_automatic(subject: str, tex
             "Congés",
             "Pour la facture, écrivez à ma nouvelle adresse a@e.example, je suis en congés jusqu'à lundi.",
         ),
+        ("Absence", "Je suis absente demain. Pour la commode, le fichier envoyé à p@e.example est vide."),
         ("Absence du bureau", "Je suis absente jusqu'au 9 novembre, les plans de la table sont en pièce jointe."),
         ("Away", "I am away until Friday; attached are the drawings of the lamp."),
         ("Congés", "Je suis en congés ce soir, il me faudrait la version finale de la table avant."),

@@ -98,8 +98,8 @@ _CONTACT = (
 )
 _ADDRESS = r"[^\s@:]{1,64}@[^\s@]{1,200}\w"
 _INSTEAD = re.compile(
-    r"\b(?:(?:pour|concernant|si (?:vous|votre|elle)|for|in case of|about|if (?:your?|it)|f\u00fcr|f\u00f6r|bei|per|para|voor)\b"
-    r"|en cas d[e'\u2019])"
+    r"\b(?:(?:pour|concernant|si (?:vous|votre|elle)|for|in case of|about|if (?:your?|it)"
+    r"|f[\u00fc\u00f6]r|bei|per|para|voor)\b|en cas d[e'\u2019])"
     rf"(?:(?!{_AUTHOR})[^.:;!?\n]){{2,90}}?"
     rf"(?:{_CONTACT}(?![^.:;!?\n]{{0,30}}{_AUTHOR})"
     rf"(?: (?:sie|sich|bitte|please|to|at|[a\u00e0]|an|{_ADDRESS})\b){{0,5}}"
@@ -124,7 +124,7 @@ _FATE = re.compile(
     r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
 )
 # The author has left the company, and says whom to write to.
-_LEFT_WORK = (
+LEFT_WORK = re.compile(
     r"\b(?:je ne (?:fais plus partie|(?:travaille|suis) plus (?:chez|au sein|en poste|salarie))"
     r"|j ai quitte (?:la societe|l entreprise|mes fonctions|mon poste)"
     r"|i (?:no longer work (?:at|for|here)|have left (?:the company|my position)"
@@ -132,13 +132,13 @@ _LEFT_WORK = (
     r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
 )
 _LEFT = re.compile(
-    _LEFT_WORK
+    LEFT_WORK.pattern
     + r".*\b(?:adress(?:er|ez)|conta[ck]t(?:er|ez|ar|en)?|contattare|direct|write to|wenden|ecri(?:re|vez)|dirig\w*"
     r"|rivolg\w*)\b(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
 )
 # Each longer sentence of a notice tells of the absence, of the mail that it answers, or of whom to ask meanwhile.
 _OF_A_NOTICE = re.compile(
-    "|".join((_LEFT_WORK, *(pattern.pattern for pattern in (NOTICE, _SPAN, _FATE, _ELSEWHERE))))
+    "|".join(pattern.pattern for pattern in (LEFT_WORK, NOTICE, _SPAN, _FATE, _ELSEWHERE))
     + r"|\b(?:urgen\w+|absen\w+|retour|revien\w*|return\w*|contact\w*|adress(?:er|ez)|direct|disponible|available"
     r"|coordonnees|joignable|injoignable|reach\w*|erreichbar|(?:par|by) (?:tele)?phone"
     r"|e ?mails?|mails?|courriels?|nachricht\w*|respond|reply)\b"

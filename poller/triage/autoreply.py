@@ -12,6 +12,7 @@ from poller.triage import bounce, receipts
 from poller.triage.absence import (
     ABSENT,
     END,
+    LEFT_WORK,
     NOTICE,
     NOTICE_CHARS,
     OPENING_CHARS,
@@ -100,11 +101,13 @@ _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + END)
 _AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{OUT_OF_OFFICE})" + r"\b")
 # Of what a program answers, whose subject says that it does. A person may write below such a subject, too.
 _ANSWERS_BY_ITSELF = re.compile(
-    r"\b(?:(?:merci|thanks?(?: you)?|gracias|danke|vielen dank|grazie|tak) (?:you )?(?:de|pour|d|for|por|fur|per)\b"
-    r"|re(?:pondr|viendr|contacter)(?:ons|ai|a)"
+    r"\b(?:(?:merci|thanks?(?: you)?|gracias|danke|vielen dank|grazie|tak) (?:de|pour|for|por|fur|per)"
+    r" (?:votre|your|ihre|din|su|la sua|il suo|contacting|reaching|writing|escribir\w*)"
+    r"|(?:repondr|reviendr|contacter|recontacter)(?:ons|ai|a)|faq|(?:will|ll|to) (?:respond|reply|get back)"
     r"|(?:votre|your|ihre) (?:demande|message|mail|e ?mail|request|anfrage|nachricht)"
-    r"|(?:will|ll|to) (?:respond|reply|get back)|(?:sous|within) \w+ (?:h|heures|jours|hours|days|working|business)"
-    r"|urgen\w+|closed|fermee?s?|ferien|betriebsferien)\b"
+    r" (?:a|est|sera|has|is|will|wurde|wird)"
+    r"|(?:sous|within) \w+ (?:h|heures|jours|hours|days|working|business)|ticket (?:\w+ ){0,2}(?:cree|created|opened)"
+    r"|(?:en cas d|in dringenden|for) urgen\w+|closed|fermee?s?|ferien|betriebsferien)\b"
 )
 
 
@@ -176,7 +179,7 @@ def notice(request: Request) -> str | None:
     """
     reason = subject(request)
     said = folded(request.newest[:NOTICE_CHARS])
-    by_itself = any(words.search(said) for words in (NOTICE, _ANSWERS_BY_ITSELF, _SAYS_AUTOMATIC))
+    by_itself = any(words.search(said) for words in (NOTICE, LEFT_WORK, _ANSWERS_BY_ITSELF, _SAYS_AUTOMATIC))
     of_a_person = reason == _BY_SUBJECT and not (is_of_a_program(request) or by_itself) and asks(request)
     return None if of_a_person else reason
 

@@ -82,6 +82,7 @@ DAY: Final = re.compile(
     r"|[^\W\d_]{3,12}\.? \d\d?, \d{4}|\d{4}\. [^\W\d_]{3,12}\.? \d\d?)(?!\w)|\d{4}[年년] ?\d\d?[月월] ?\d\d?[日일]"
 )
 TIME: Final = re.compile(r"(?<![a-z\d])\d\d?[:h]\d\d(?![a-z\d])|(?<![\d.])\d\d\.\d\d(?![\d.])", re.IGNORECASE)
+_YEAR: Final = re.compile(r"\d{4}|\d([/.-])\d\d?\1\d\d")
 PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
 _NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.IGNORECASE)
 _NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
@@ -201,7 +202,7 @@ def _names_moment_and_author(joined: str) -> bool:
     before = plain[: found.start()].lstrip()
     day = DAY.search(before)
     is_first = day is not None and day.start() <= _WEEKDAY_CHARS
-    return bool(is_first and TIME.search(before)) and not _PERSON.search(before)
+    return bool(is_first and _YEAR.search(before) and TIME.search(before)) and not _PERSON.search(before)
 
 
 def begins_notes_header(lines: list[str], at: int) -> bool:

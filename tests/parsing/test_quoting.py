@@ -328,6 +328,7 @@ KEPT = {
     "on a phone, german": "Von meinem iPhone aus sehe ich das Modell nicht.",
     "a sentence with an address": "Le 3 mars à 10:12 j'ai envoyé le plan à Studio <s@example.com> :\nsans réponse.",
     "whom to send it to": "Das Modell bis 3.3.2026 um 10:12 an Paul (p@e.de):\ner stellt es online.",
+    "what to send to whom": "2 tables pour 10h30 à Paul <p@e.fr> :\nla grande et la petite.",
     "an app that fails, german": "Outlook für Android zeigt das Modell nicht.\nCamille",
     "an app to be repaired": "Get Outlook to show the model.\nCamille",
     "a list between dashes": "Voici les retouches :\n--\nPieds fins\nAssise en cuir\n--\nPour vendredi ?",

@@ -28,6 +28,7 @@ _PUBLIC: Final = frozenset(
     """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
 )
 _FORM_CHARS: Final = 20_000
+_BELOW: Final = 2  # lines below a label, of which the first may be empty
 _LINE_CHARS: Final = 500
 _LABEL: Final = re.compile(
     r"\W{0,5}(?:quelle est |what(?: is|['’]s) )?"
@@ -36,8 +37,8 @@ _LABEL: Final = re.compile(
     r"(?: address| adresse|-adresse)?|(?:votre |mon )?adresse (?:e-?mail|mail|électronique|de messagerie)"
     r"|correo(?: electrónico)?|expéditeur"
     r"|(?:ceci est un e-?mail envoyé via|this is an enquiry e-?mail via) \S{1,200} (?:par|from))"  # Joomla's
-    r"(?: ?\((?:obligatoire|requis|required)\))?"
-    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t)| ?\*{0,2}$)(.*)",  # in a table, spaces follow the label
+    r"(?: ?\((?:obligatoire|requis|required|obligatorio|obbligatorio|verplicht|pflichtfeld)\))?"
+    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?| ?\*{0,2}(?:[ \xa0]{2,}|\t)| ?\*{0,2}$)(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
 # A label with the word for mail in it, and any label before an address alone, but for one of a recipient. A person
@@ -239,7 +240,7 @@ def labelled_addresses(text: str, a_label: re.Pattern[str] = _LABEL) -> list[Add
     """
     lines = [line.strip() for line in text[:_FORM_CHARS].split("\n")]
     values = (
-        label[1] or (lines[number] if number < len(lines) else "")
+        label[1] or next(filter(None, lines[number : number + _BELOW]), "")
         for number, line in enumerate(lines, start=1)
         if (label := a_label.fullmatch(line[:_LINE_CHARS]))
     )

@@ -390,6 +390,9 @@ FORMS = (
         "Message : un fauteuil\nClient : Jeanne Petit (jeanne@example.com)",
         "Quelle est votre adresse e-mail ?\njeanne@example.com\n\nUn fauteuil",
         "Adresse e-mail *\njeanne@example.com\n\nVotre projet\nUn fauteuil",
+        "Adresse e-mail\n\njeanne@example.com\n\nVotre projet\n\nUn fauteuil",
+        "E-mail *\tjeanne@example.com\nVotre projet\tUn fauteuil",
+        "E-Mail (Pflichtfeld): jeanne@example.com\nNachricht: ein Sessel",
         "Ceci est un e-mail envoyé via https://figurative.example/ par :\nJeanne Petit <jeanne@example.com>",
     ],
 )

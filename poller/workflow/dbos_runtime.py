@@ -93,7 +93,8 @@ def launch(
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
         _own_queue()._polling_interval_sec = OWN_LOOK_S  # noqa: SLF001
-        set_concurrency(workers, own=workers)
+        _own_queue()._worker_concurrency = workers  # noqa: SLF001
+        set_concurrency(workers)
         with unavailable.failing_fast():
             DBOS.launch()
         event.listen(database().engine, "handle_error", _leave_standby)
@@ -159,10 +160,9 @@ def silence() -> None:
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
 
 
-def set_concurrency(workers: int, *, own: int) -> None:
-    """Set how many messages of our queue and of dbos' own may be at work. With 0, a poll of the queue costs nothing."""
+def set_concurrency(workers: int) -> None:
+    """Set how many messages of the queue may be at work. With 0, a poll of it costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001
-    _own_queue()._worker_concurrency = own  # noqa: SLF001
 
 
 def _queue() -> Queue:

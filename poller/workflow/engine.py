@@ -152,15 +152,14 @@ class Engine:
 
     def poll_queue(self) -> None:
         """Poll the queue: any message may be in it."""
-        dbos_runtime.set_concurrency(self._workers, own=self._workers)
+        dbos_runtime.set_concurrency(self._workers)
 
     def poll_queue_for(self, messages: Collection[str]) -> None:
         """Poll the queue only while one of these messages may be in it: a poll costs a millisecond."""
         if self._machines:  # This machine does not learn what another one queues.
             return
         queued = any(reference not in self._in_hand for reference in messages)
-        # What a message waits for may be in dbos' own queue, see `StateStore.remember`.
-        dbos_runtime.set_concurrency(self._workers if queued else 0, own=self._workers if messages else 0)
+        dbos_runtime.set_concurrency(self._workers if queued else 0)
 
     def in_hand(self) -> set[str]:
         """Return the messages that this process continues.

@@ -38,7 +38,7 @@ _LABEL: Final = re.compile(
     r"|correo(?: electrónico)?|expéditeur"
     r"|(?:ceci est un e-?mail envoyé via|this is an enquiry e-?mail via) \S{1,200} (?:par|from))"  # Joomla's
     r"(?: ?\((?:obligatoire|requis|required|obligatorio|obbligatorio|verplicht|pflichtfeld)\))?"
-    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?| ?\*{0,2}(?:[ \xa0]{2,}|\t)| ?\*{0,2}$)(.*)",  # in a table, spaces follow the label
+    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?| ?\*{0,2}(?:[ \xa0]{2,}|\t)| ?\*{0,2}$)(.*)",  # spaces follow it in a table
     re.IGNORECASE,
 )
 # A label with the word for mail in it, and any label before an address alone, but for one of a recipient. A person

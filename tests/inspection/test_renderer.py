@@ -93,6 +93,8 @@ def test_texture_is_smooth_between_its_pixels() -> None:
 
 def test_picture_is_the_same_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is shaded a number of pixels at a time, and encoded a few rows at a time."""
+    monkeypatch.setattr(renderer, "WIDTH", 100)
+    monkeypatch.setattr(renderer, "HEIGHT", 75)
     whole = render([quartered()])
     monkeypatch.setattr(shading, "_CHUNK", 999)
     monkeypatch.setattr(shading, "_ROWS", 7)

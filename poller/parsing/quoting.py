@@ -60,15 +60,21 @@ _MARKED: Final = re.compile(
     r"|entre les lignes|en (?:rojo|azul|verde)|(?:a|em) (?:vermelho|azul|verde)|in het rood|i rött|na czerwono)\b",
     re.IGNORECASE,
 )
+_GREETING: Final = re.compile(
+    r"(?i:bonjour|bonsoir|salut|hello|hi|dear|hallo|guten (?:tag|morgen)|hej|hei|hola|buenos d\u00edas|buongiorno"
+    r"|buonasera|ciao|goedendag|dzie\u0144 dobry)"
+    r"(?: (?:(?i:madame|monsieur|mme|m\.|mr|mrs|herr|frau|\u00e0 tous|all|team)|[A-Z\u00c0-\u00dd][\w'-]*)){0,3}[ ,.!]*"
+)
 
 
 def newest_part(text: str, *, beside_files: bool = False) -> str:
     r"""Return what was written for this mail, from its text with "\n" line ends.
 
     A forward returns all of its text, because the sender wants the history to be read. So does a text that is nothing
-    but history, and one that says that its answers stand in the history ("mes réponses en rouge ci-dessous"). Where the
-    author's own lines follow quoted ones, these are kept, because an answer needs its question. The result is "" only
-    for an empty text, or `beside_files` that say it all, for one that no person wrote: a disclaimer, an app's line.
+    but history, or history without marks below a greeting, and one that says that its answers stand in the history
+    ("mes réponses en rouge ci-dessous"). Where the author's own lines follow quoted ones, these are kept, because an
+    answer needs its question. The result is "" only for an empty text, or `beside_files` that say it all, for one that
+    no person wrote: a disclaimer, an app's line.
     """
     text = without_list_footers(without_armour(text))
     return "" if beside_files and _is_of_no_person(text) else _own_part(text)
@@ -80,7 +86,7 @@ def _own_part(text: str) -> str:
     kept: list[str] = []
     own: list[str] = []
     pending: list[str] = []  # quoted and empty lines since the last own one
-    at, cut, below_quote, wrapped = 0, False, False, False
+    at, cut, unmarked, below_quote, wrapped = 0, False, False, False, False
     signatures = _signatures(raw, lines)
     while at < len(lines):
         line = lines[at]
@@ -90,6 +96,7 @@ def _own_part(text: str) -> str:
             at += count
             cut = True
             if not _is_quoted(lines, at):
+                unmarked = True
                 break  # lines of the history have no ">": it goes on to the end
             continue
         if _ends_what_is_new(lines, at):
@@ -112,7 +119,9 @@ def _own_part(text: str) -> str:
     if (cut or below_quote) and (_points_into_history(own) or (wrapped and any(map(_ANSWERS.search, own)))):
         return text.strip()
     newest = _without_rule(without_notices("\n".join(kept).strip()))
-    return newest if _SAYS.search(newest) else text.strip()
+    # Below a mere greeting it may be what the author reports: "Le 3 mars à 10:12, votre collègue a écrit :".
+    says_nothing = not _SAYS.search(newest) or (unmarked and _GREETING.fullmatch(newest))
+    return text.strip() if says_nothing else newest
 
 
 def _is_of_no_person(text: str) -> bool:

@@ -295,6 +295,7 @@ KEPT = {
     "likewise, dutch": "Uw collega schreef op 3 november 2026 om 10:12:\nklaar. De leuning ontbreekt.",
     "what somebody wrote on a day": "Le 3 novembre 2026 votre collègue a écrit :\nla V3 est prête. Non.",
     "likewise, russian": "2 ноября вы писали:\nмодель готова. Она не готова.",
+    "what somebody wrote, below a greeting": "Bonjour,\n\nLe 3/11 à 10:12, Marie a écrit :\nil ne tourne pas. Vrai ?",
     "in writing": "Merci de me répondre par écrit.\nL. Faucher",
     "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nin brass.\nPlease model it.",
     "what a letter says": "Hola,\nEl 12 de maig vam rebre el missatge de la Maria:\nla làmpada ha de ser de llautó.",
@@ -377,9 +378,10 @@ def test_newest_part_keeps_answers_below_a_signature_above_the_quote() -> None:
     assert newest_part(pointing) == pointing
 
 
-@pytest.mark.parametrize("answer", ["👍", "???"])
-def test_newest_part_may_consist_of_signs(answer: str) -> None:
+@pytest.mark.parametrize("answer", ["👍", "???", "Bonjour,\nok", "Hello go ahead"])
+def test_newest_part_may_be_very_short(answer: str) -> None:
     assert newest_part(f"{answer}\n\n{HISTORIES['gmail']}") == answer
+    assert newest_part(f"{answer}\n\n{HISTORIES['gmail'].replace(QUOTED, OLD)}") == answer
 
 
 def test_newest_part_drops_only_trailing_quote() -> None:

@@ -50,6 +50,21 @@ class Encoded:
         """
         return cast("BinaryIO", io.BufferedReader(_Decoded(self, source), PIECE_BYTES))
 
+    def encoded(self, source: BinaryIO) -> Iterator[bytes]:
+        """Yield the content as it lies in the source, in pieces of PIECE_BYTES at most. `source` is as in `open`."""
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            offset, end = piece.offset, piece.offset + piece.length
+            while offset < end:
+                source.seek(offset)
+                chunk = source.read(min(PIECE_BYTES, end - offset))
+                if not chunk:
+                    return
+                offset += len(chunk)
+                yield chunk
+
 
 class _Decoded(io.RawIOBase):
     def __init__(self, content: Encoded, source: BinaryIO | None) -> None:
@@ -64,7 +79,7 @@ class _Decoded(io.RawIOBase):
 
     def _rewind(self) -> None:
         decode = _DECODERS.get(self._content.encoding, iter)
-        self._chunks = decode(_encoded(self._source, self._content.pieces))
+        self._chunks = decode(self._content.encoded(self._source))
         self._chunk, self._chunk_at = b"", 0
 
     def readable(self) -> bool:
@@ -113,21 +128,6 @@ class _Decoded(io.RawIOBase):
         if self._own:
             self._own.close()
         super().close()
-
-
-def _encoded(source: BinaryIO, pieces: tuple[Span | bytes, ...]) -> Iterator[bytes]:
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            yield piece
-            continue
-        offset, end = piece.offset, piece.offset + piece.length
-        while offset < end:
-            source.seek(offset)
-            chunk = source.read(min(PIECE_BYTES, end - offset))
-            if not chunk:
-                return
-            offset += len(chunk)
-            yield chunk
 
 
 def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:

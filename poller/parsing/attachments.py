@@ -49,15 +49,7 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
     `shown` holds the Content-IDs that the HTML beside it shows, `history` those of them that stand in the quoted
     history alone.
     """
-    digest = hashlib.sha256()
-    with leaf.open() as stream:
-        head = stream.read(magic.HEAD_BYTES)
-        digest.update(head)
-        size_bytes = len(head)
-        while piece := stream.read(PIECE_BYTES):
-            size_bytes += len(piece)
-            if size_bytes <= SMALL_BYTES:
-                digest.update(piece)
+    head, size_bytes, fingerprint = _measured(leaf)
     content_type, kind = file_types.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
     name = file_name(leaf.name) if leaf.name else ""
     refused = file_types.refused(name, head, size_bytes)
@@ -81,11 +73,27 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         content=leaf.content,
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
         incidental=_is_signature(leaf),
-        fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
+        fingerprint=fingerprint,
         refused=refused,
         shown=is_shown and is_image,
         quoted=leaf.content_id in history,
     )
+
+
+def _measured(leaf: Leaf) -> tuple[bytes, int, str]:
+    """Return the beginning of a file, its size in bytes, and its fingerprint, "" if it is large."""
+    digest = hashlib.sha256()
+    with leaf.open() as stream:
+        head = stream.read(magic.HEAD_BYTES)
+        if leaf.size_bytes is not None and leaf.size_bytes > SMALL_BYTES:
+            return head, leaf.size_bytes, ""
+        digest.update(head)
+        size_bytes = len(head)
+        while piece := stream.read(PIECE_BYTES):
+            size_bytes += len(piece)
+            if size_bytes <= SMALL_BYTES:
+                digest.update(piece)
+    return head, size_bytes, digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else ""
 
 
 def _is_signature(leaf: Leaf) -> bool:

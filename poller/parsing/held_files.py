@@ -49,7 +49,7 @@ def taken_out(leaf: Leaf, files: Sequence[HeldFile], text: BinaryIO) -> list[Lea
         at = file.span.offset + file.span.length
     pieces.append(Span(at, text.seek(0, 2) - at))
     return [
-        replace(leaf, source=source, content=Encoded(leaf.content, tuple(pieces), "")),
+        replace(leaf, source=source, content=Encoded(leaf.content, tuple(pieces), ""), size_bytes=None),
         *(
             Leaf(
                 source,

@@ -63,6 +63,7 @@ class Leaf:
     content_id: str = ""  # without <>
     alternative: int = 0  # identifies the outermost multipart/alternative that it stands in, 0 when in none
     within: tuple[str, ...] = ()  # the types of the multiparts that it stands in, the outermost first
+    size_bytes: int | None = None  # of the content, decoded; None where that shows only when it is read
 
     def is_text(self) -> bool:
         """Return whether the part is text to be read, and not a file."""

@@ -124,9 +124,9 @@ class Reading:
 
     def _decodable(self, leaf: Leaf, found: Contents) -> Leaf:
         """Return a leaf with the encoding that it is in. What cannot be decoded is a loss."""
-        content, loss = encoding_check.checked(leaf.content, leaf.source.stream, is_text=leaf.is_text())
-        found.losses += [loss] if loss else []
-        return leaf if content is leaf.content else replace(leaf, content=content)
+        checked = encoding_check.check(leaf.content, leaf.source.stream, is_text=leaf.is_text())
+        found.losses += [checked.loss] if checked.loss else []
+        return replace(leaf, content=checked.content, size_bytes=checked.size_bytes)
 
     def _texts(self, leaves: Sequence[Leaf], found: Contents) -> dict[int, str]:
         """Return the texts among the leaves, keyed by the number of the leaf at which each begins."""

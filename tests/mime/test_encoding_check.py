@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.mime.encoding_check import checked, encoding_of, holds_parts
-from poller.mime.transfer_encoding import Encoded, Span
+from poller.mime.encoding_check import Checked, check, encoding_of, holds_parts
+from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +20,19 @@ LETTERS = base64.encodebytes(TEXT)
 DIGEST = b"da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
 
-def read(path: Path, raw: bytes, value: str, *, is_text: bool = True) -> tuple[bytes, str]:
-    """Return what a part is decoded to, and what is wrong with it."""
+def checked(path: Path, raw: bytes, value: str, *, is_text: bool) -> Checked:
+    """Return what is found out of a part."""
     (path / "spool").write_bytes(raw)
     content = Encoded(path / "spool", (Span(0, len(raw)),), encoding_of(value))
     with (path / "spool").open("rb") as stream:
-        content, loss = checked(content, stream, is_text=is_text)
-    with content.open() as decoded:
-        return decoded.read(), loss
+        return check(content, stream, is_text=is_text)
+
+
+def read(path: Path, raw: bytes, value: str, *, is_text: bool = True) -> tuple[bytes, str]:
+    """Return what a part is decoded to, and what is wrong with it."""
+    found = checked(path, raw, value, is_text=is_text)
+    with found.content.open() as decoded:
+        return decoded.read(), found.loss
 
 
 @pytest.mark.parametrize(
@@ -110,6 +115,22 @@ def test_text_below_a_damaged_line_of_base64_is_read_too(tmp_path: Path) -> None
 )
 def test_damaged_base64_is_named(raw: bytes, loss: str, tmp_path: Path) -> None:
     assert read(tmp_path, raw, "base64", is_text=False)[1] == loss
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b" \n\n", b""])
+@pytest.mark.parametrize("size_bytes", [PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES + 2])
+def test_size_of_whole_base64_is_known_undecoded(size_bytes: int, line_end: bytes, tmp_path: Path) -> None:
+    raw = base64.encodebytes(bytes(size_bytes)).replace(b"\n", line_end)
+    assert checked(tmp_path, raw, "base64", is_text=False).size_bytes == size_bytes
+    for unpadded in (raw.rstrip(b"=\r\n "), raw + b"="):
+        known = checked(tmp_path, unpadded, "base64", is_text=False).size_bytes
+        assert known in {None, len(read(tmp_path, unpadded, "base64", is_text=False)[0])}
+
+
+def test_size_of_damaged_base64_is_not_known(tmp_path: Path) -> None:
+    raw = base64.encodebytes(MODEL)
+    for damaged in (raw.rstrip(b"=\n")[:-1], raw + b">", raw + b"= " + raw):
+        assert checked(tmp_path, damaged, "base64", is_text=False).size_bytes is None
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,10 @@ class Deadline:
             if self._over:
                 _shut(connection)
 
+    def renew(self) -> None:
+        """Allow the whole time once more from now on, as the call has moved a piece of its data."""
+        self.ends_s = time.monotonic() + self._seconds
+
     def cut(self) -> None:
         """Cut the connections, unless the block was left in the meantime."""
         with self._lock:
@@ -137,6 +141,12 @@ def watch(connection: Connected) -> None:
     """Register a connection with the deadline of the current call. Do nothing when there is no deadline."""
     if deadline := _current.get():
         deadline.watch(connection)
+
+
+def renew() -> None:
+    """Give the current call its whole time once more, see `Deadline.renew`. Do nothing when there is no deadline."""
+    if deadline := _current.get():
+        deadline.renew()
 
 
 @contextmanager

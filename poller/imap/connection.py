@@ -23,12 +23,15 @@ from poller.imap.listing import pass_over
 from poller.imap.login import log_in
 from poller.imap.login_refusals import expect_taken
 from poller.imap.responses import asked_s, code, said
+from poller.imap.spool import emptied, is_content
 from poller.logs import places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import re
+    from collections.abc import Callable, Iterable, Iterator
 
     from poller.config.settings import ImapSettings
+    from poller.imap.spool import Spool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -67,7 +70,9 @@ class _Watched:
     """Base of the imaplib clients that registers the connection with the deadline of the call."""
 
     sock: socket.socket
-    _is_in_row = False
+    mo: re.Match[bytes]  # imaplib's, of the line before a literal
+    spool: Spool | None = None  # takes the next content of a message, which then counts as empty
+    _is_in_row = _is_spooled = False
 
     def readline(self) -> bytes:
         """Register the connection, and read a line.
@@ -77,7 +82,18 @@ class _Watched:
         watch(self.sock)
         return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
 
+    def read(self, size: int) -> bytes:
+        """Read a literal."""
+        read: Callable[[int], bytes] = super().read  # type: ignore[misc]  # imaplib's
+        if not (self.spool and is_content(self.mo.string)):
+            return read(size)
+        spool, self.spool, self._is_spooled = self.spool, None, True
+        spool.take_literal(read, size)
+        return b""
+
     def _append_untagged(self, typ: str, dat: object) -> None:
+        if self._is_spooled and isinstance(dat, tuple):
+            dat, self._is_spooled = (emptied(dat[0]), dat[1]), False
         self._is_in_row = typ == "FETCH" and isinstance(dat, tuple)  # behind a literal, and before what closes the row
         super()._append_untagged(typ, dat)  # type: ignore[misc]  # imaplib's
 
@@ -98,11 +114,22 @@ class _Tls(_Watched, IMAP4_TLS):  # type: ignore[misc]
     pass
 
 
-class _Client(IMAPClient):  # type: ignore[misc]
+class Client(IMAPClient):  # type: ignore[misc]
+    """imapclient, more lenient in what it takes, and able to write a message to a file while it comes."""
+
     def _create_IMAP4(self) -> _Plain | _Tls:  # noqa: N802  imapclient's name
         if self.ssl:
             return _Tls(self.host, self.port, self.ssl_context, self._timeout.connect)
         return _Plain(self.host, self.port, self._timeout.connect)
+
+    @contextmanager
+    def spooling(self, spool: Spool) -> Iterator[None]:
+        """Write the first content of a message that a FETCH in the block gives to the spool. Its row has b"" for it."""
+        self._imap.spool = spool
+        try:
+            yield
+        finally:
+            self._imap.spool = None
 
     def _proc_folder_list(self, folder_data: Iterable[bytes | tuple[bytes, ...] | None]) -> list[Any]:
         """Parse the lines of a LIST one by one: imapclient takes all or none of them."""
@@ -125,7 +152,7 @@ class _Client(IMAPClient):  # type: ignore[misc]
         return [b" ".join(filter(None, lines))]
 
 
-def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
+def logged_in(imap: ImapSettings, deadline_s: float) -> Client:
     """Connect to the configured server, log in and return the client.
 
     Raises:
@@ -148,13 +175,13 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
             return client
 
 
-def _logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
+def _logged_in(imap: ImapSettings, deadline_s: float) -> Client:
     expect_taken(imap)
     context = None if imap.security == "none" else trusting(imap.ca_file, "IMAP_CA_FILE")
     with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"
-        client = _Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
+        client = Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
     with dropped_unless_done(client):
         # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
         client._imap.debug = 0  # noqa: SLF001  there is no public switch
@@ -168,7 +195,7 @@ def _logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
 
 
 @contextmanager
-def dropped_unless_done(client: IMAPClient) -> Iterator[None]:
+def dropped_unless_done(client: Client) -> Iterator[None]:
     """Close the connection if the block fails. The block makes the client fit for use."""
     with ExitStack() as undo:
         undo.callback(drop, client)
@@ -176,7 +203,7 @@ def dropped_unless_done(client: IMAPClient) -> Iterator[None]:
         undo.pop_all()
 
 
-def drop(client: IMAPClient) -> None:
+def drop(client: Client) -> None:
     """Close the connection, which the other side or a failed handshake may have closed already."""
     with suppress(OSError):
         client.shutdown()
@@ -193,7 +220,7 @@ def _verified(imap: ImapSettings) -> Iterator[None]:
         raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
 
 
-def _introduce(client: IMAPClient) -> None:
+def _introduce(client: Client) -> None:
     """Tell the server who we are (RFC 2971): some refuse every mailbox to a client that does not ("Unsafe Login")."""
     if b"ID" in client.capabilities():
         try:

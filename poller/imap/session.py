@@ -26,15 +26,15 @@ from poller.imap.listing import mailboxes
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import code, is_bug, is_busy, is_gone, said
 from poller.imap.search import Counts
+from poller.imap.spool import RENEWED_BYTES, Spool, SpoolError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from imapclient import IMAPClient
-
     from poller.config.settings import ImapSettings
+    from poller.imap.connection import Client
 
 PIECE_BYTES = 1 << 20
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
@@ -53,7 +53,7 @@ class ImapSession:
     Every method raises TransientError when the connection or the server fails. The session is then of no further use.
     """
 
-    def __init__(self, client: IMAPClient, name: str, deadline_s: float) -> None:
+    def __init__(self, client: Client, name: str, deadline_s: float) -> None:
         """Take over a client that is logged in; see `connect`."""
         self._client, self._deadline_s = client, deadline_s
         # Believed as they are after login: Exchange announces MOVE only then.
@@ -193,6 +193,25 @@ class ImapSession:
         if len(uids) == 1:
             return self._rows(uids, LEAST)
         return {uid: row for one in uids for uid, row in self._rows([one]).items()}
+
+    def write(self, uid: int, limit_bytes: int, file: IO[bytes]) -> int:
+        """Write a message to the file while it comes, at most `limit_bytes` of it, and return how many were written.
+
+        It comes by one command, which costs a server half of what many pieces do. Nothing is marked as read.
+
+        Raises:
+            MessageGoneError: it was taken away.
+            MessageWithheldError: it is there, and the server does not give it.
+            OSError: the file does not take it.
+        """
+        spool = Spool(file, limit_bytes)
+        try:
+            with self._call("FETCH", size_bytes=RENEWED_BYTES), self._client.spooling(spool):
+                # A server may also send it as a string.
+                spool.take(self._piece(uid, 0, limit_bytes))
+        except SpoolError as error:
+            raise error.__cause__ or error from error
+        return spool.size_bytes
 
     def pieces(self, uid: int, limit_bytes: int) -> Iterator[bytes]:
         """Yield a message in pieces, at most `limit_bytes` of it. Nothing is marked as read.
@@ -441,7 +460,7 @@ def connect(imap: ImapSettings, deadline_s: float = CALL_S) -> ImapSession:
         return _select(client, imap, deadline_s)
 
 
-def _select(client: IMAPClient, imap: ImapSettings, deadline_s: float) -> ImapSession:
+def _select(client: Client, imap: ImapSettings, deadline_s: float) -> ImapSession:
     try:
         return ImapSession(client, imap.mailbox, deadline_s)
     except IMAPClientReadOnlyError as error:

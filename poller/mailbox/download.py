@@ -98,9 +98,10 @@ def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: 
 
     Raises:
         MessageGoneError: a person took the message in the meantime.
+        OSError: the file does not take it.
     """
     beginning, most = _bounds(arrival, imap)
-    written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
+    written = session.write(arrival.uid, most, file)
     if written < most:
         return 0
     file.truncate(beginning)

@@ -19,7 +19,7 @@ from dbos import error as dbos_error
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
 from poller.model import Outcome
-from poller.workflow import database, dbos_runtime, indexes, lock, prepared
+from poller.workflow import database, dbos_runtime, dbos_tables, lock
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.cluster import ClusterMembership
 from poller.workflow.errors import StepDeferredError
@@ -108,10 +108,10 @@ class Engine:
             alone=not self._machines,
             unavailable=self.outage,
         )
-        indexes.create(dbos_runtime.database().engine)
+        dbos_tables.create_indexes(dbos_runtime.database().engine)
         if not self._machines:
             dbos_runtime.share_connection()
-            prepared.use(dbos_runtime.database())
+            dbos_tables.prepare_statements(dbos_runtime.database())
         if found.endswith(database.FRESH):
             log.info("state_created", state=found.partition(",")[0])
         if self._machines:

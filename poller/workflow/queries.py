@@ -1,6 +1,6 @@
 """Write the SQL for dbos' tables that dbos has no call for. Its version is pinned.
 
-Only a search by ticket or subtask reads all rows: a state may remember a million messages. `indexes` has what that
+Only a search by ticket or subtask reads all rows: a state may remember a million messages. `dbos_tables` has what that
 takes.
 """
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from dbos._schemas.system_database import SystemSchema
 
 from poller.model import Outcome
-from poller.workflow import indexes
+from poller.workflow import dbos_tables
 from poller.workflow.dbos_runtime import APPLICATION_VERSION, FACT, MESSAGE
 from poller.workflow.status import AT_WORK
 from poller.workflow.steps import StepName
@@ -42,7 +42,9 @@ _MESSAGES = (
 )
 MESSAGES_OF: Final = _MESSAGES.where(_STATUS.c.workflow_uuid.in_(sa.bindparam("ids", expanding=True)))
 _FACTS = (
-    sa.select(_STATUS.c.workflow_uuid, _RESULT).select_from(_BOTH).where(indexes.IS_FACT, _STATUS.c.status == "SUCCESS")
+    sa.select(_STATUS.c.workflow_uuid, _RESULT)
+    .select_from(_BOTH)
+    .where(dbos_tables.IS_FACT, _STATUS.c.status == "SUCCESS")
 )
 FACTS_OF: Final = _FACTS.where(_STATUS.c.workflow_uuid.in_(sa.bindparam("keys", expanding=True)))
 
@@ -52,12 +54,12 @@ def outcome_counts(system: SystemDatabase) -> sa.CompoundSelect[Any]:
 
     It reads a part of an index for each outcome, as SQLite takes a third longer to group them.
     """
-    final = indexes.final_outcome(system.engine.dialect.name)
+    final = dbos_tables.final_outcome(system.engine.dialect.name)
     return sa.union_all(
         *(
             sa.select(sa.literal(str(outcome)), sa.func.count())
             .select_from(table)
-            .where(indexes.IS_RESULT, final == str(outcome))
+            .where(dbos_tables.IS_RESULT, final == str(outcome))
             for table in _with_results(system)
             for outcome in Outcome
         )
@@ -66,12 +68,12 @@ def outcome_counts(system: SystemDatabase) -> sa.CompoundSelect[Any]:
 
 def outcome_counts_of(system: SystemDatabase, ids: Collection[str]) -> sa.CompoundSelect[Any]:
     """Select what `outcome_counts` does of the messages and corrections with these ids."""
-    final = indexes.final_outcome(system.engine.dialect.name)
+    final = dbos_tables.final_outcome(system.engine.dialect.name)
     return sa.union_all(
         *(
             sa.select(final, sa.func.count())
             .select_from(table)
-            .where(indexes.IS_RESULT, table.c.workflow_uuid.in_(ids))
+            .where(dbos_tables.IS_RESULT, table.c.workflow_uuid.in_(ids))
             .group_by(final)
             for table in _with_results(system)
         )
@@ -80,11 +82,11 @@ def outcome_counts_of(system: SystemDatabase, ids: Collection[str]) -> sa.Compou
 
 def ids_with(system: SystemDatabase, outcomes: Collection[Outcome]) -> sa.CompoundSelect[Any]:
     """Select the ids of the messages and corrections whose result has one of these final outcomes."""
-    final = indexes.final_outcome(system.engine.dialect.name)
+    final = dbos_tables.final_outcome(system.engine.dialect.name)
     wanted = [str(outcome) for outcome in outcomes]
     return sa.union_all(
         *(
-            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, final.in_(wanted))
+            sa.select(table.c.workflow_uuid).where(dbos_tables.IS_RESULT, final.in_(wanted))
             for table in _with_results(system)
         )
     )
@@ -96,13 +98,13 @@ def ids_waiting_at(system: SystemDatabase, steps: Collection[StepName]) -> sa.Co
     One that waited for its receipt until `audit --fix` closed it is among them.
     """
     dialect = system.engine.dialect.name
-    final, filed, step = indexes.final_outcome(dialect), indexes.filed(dialect), indexes.step(dialect)
+    final, filed, step = dbos_tables.final_outcome(dialect), dbos_tables.filed(dialect), dbos_tables.step(dialect)
     # Both columns of the index are given. For `IS NOT NULL`, SQLite would read all of the first.
     every = [str(outcome) for outcome in Outcome]
     conditions = [(final == Outcome.WAITING.value,), (final.in_(every), filed > "")]
     return sa.union_all(
         *(
-            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, *condition, step.in_([str(s) for s in steps]))
+            sa.select(table.c.workflow_uuid).where(dbos_tables.IS_RESULT, *condition, step.in_([str(s) for s in steps]))
             for table in _with_results(system)
             for condition in conditions
         )
@@ -125,7 +127,7 @@ def unsettled(system: SystemDatabase) -> sa.CompoundSelect[Any]:
 def correction_ids(system: SystemDatabase) -> sa.Select[Any]:
     """Select the ids of all corrections, the first begun first."""
     row = system.tables.workflow_status.c
-    return sa.select(row.workflow_uuid).where(indexes.IS_CORRECTION).order_by(row.created_at, row.workflow_uuid)
+    return sa.select(row.workflow_uuid).where(dbos_tables.IS_CORRECTION).order_by(row.created_at, row.workflow_uuid)
 
 
 def ids_stopped_since(system: SystemDatabase, since_ms: int) -> sa.Select[Any]:
@@ -171,7 +173,7 @@ def latest_facts(system: SystemDatabase, prefix: str, since_ms: int, limit: int)
 def facts_after(system: SystemDatabase, prefix: str, last: str, before_ms: int | None, limit: int) -> sa.Select[Any]:
     """Select the next facts whose key has a prefix, behind the last key, with their texts."""
     row = system.tables.workflow_status.c
-    key = indexes.key(row.workflow_uuid, system.engine.dialect.name)
+    key = dbos_tables.key(row.workflow_uuid, system.engine.dialect.name)
     behind = key > last if last else key >= prefix
     query = _FACTS.where(behind, key < f"{prefix}\U0010ffff").order_by(key).limit(limit)
     return query if before_ms is None else query.where(row.created_at <= before_ms)

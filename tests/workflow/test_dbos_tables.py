@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from poller.model import Outcome
-from poller.workflow import indexes
+from poller.workflow import dbos_tables
 from tests.workflow.remembered import AT_FOUR
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def test_answers_without_our_indexes_are_the_same(store: StateStore) -> None:
     engine = store._database().engine
     schema = "" if engine.dialect.name == "sqlite" else "dbos."
     with engine.begin() as connection:
-        for name, *_ in indexes._definitions(engine.dialect.name):
+        for name, *_ in dbos_tables._definitions(engine.dialect.name):
             connection.execute(sa.text(f"DROP INDEX {schema}{name}"))
     assert answers() == before
-    indexes.create(engine)
+    dbos_tables.create_indexes(engine)
     assert answers() == before
 
 
@@ -48,6 +48,6 @@ def test_indexes_of_another_roles_tables_are_left_out(state_url: str, logged: Ca
         connection.execute("GRANT USAGE ON SCHEMA dbos TO onlooker")
         connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dbos TO onlooker")
     engine = sa.create_engine(state_url.replace("postgresql://poller@", "postgresql+psycopg://onlooker@"))
-    indexes.create(engine)
+    dbos_tables.create_indexes(engine)
     engine.dispose()
     assert logged().count("indexes_not_created") == 1

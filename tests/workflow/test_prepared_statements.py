@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from dbos import error as dbos_error
 from dbos._error import DBOSStepNondeterminismError
 
-from poller.workflow import dbos_runtime, prepared
+from poller.workflow import dbos_runtime, dbos_tables
 from poller.workflow.steps import StepName
 from tests.workflow.test_engine import DONE, REFERENCE, running, stopped
 
@@ -46,7 +46,7 @@ def during_work(path: Path, act: Callable[[SystemDatabase], object]) -> list[dic
 def test_entries_are_as_dbos_itself_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_ours = during_work(tmp_path, lambda _: None)
     (tmp_path / "own").mkdir()
-    monkeypatch.setattr(prepared, "use", lambda _: None)
+    monkeypatch.setattr(dbos_tables, "prepare_statements", lambda _: None)
     assert with_ours == during_work(tmp_path / "own", lambda _: None)
     assert len(with_ours) == 3
 

@@ -221,6 +221,7 @@ def test_unreachable_claude_leaves_decision_to_rules_and_flags_it(office: Office
 def test_mail_that_waited_for_claude_says_nothing_of_it(office: Office) -> None:
     """Sure mail flows meanwhile, and the ticket is the same as without the outage."""
     office.fail("anthropic", Fault("status", status=529, times=None))
+    office.sandbox.imap.deliver(MAILS["ambiguous"])  # the first: it asks Claude before the other one is done
     office.sandbox.imap.deliver(MAILS["support"])
     flowed: list[str] = []
 
@@ -228,7 +229,6 @@ def test_mail_that_waited_for_claude_says_nothing_of_it(office: Office) -> None:
         flowed.append(status.result.decided_by)
         office.sandbox.anthropic.heal()
 
-    office.sandbox.imap.deliver(MAILS["ambiguous"])
     Daemon(office.settings, retry_policy=office.retry_policy).once(end_outage)
     assert flowed == ["rules", "claude"]
     assert len(office.sandbox.anthropic.calls("POST")) > 1

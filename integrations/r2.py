@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
@@ -23,8 +22,6 @@ from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mypy_boto3_s3 import S3Client
 
 # The size of an upload's buffer. R2 requires all parts but the last to have the same size, at least 5 MiB.
 _PART_BYTES = 8 * 1024 * 1024
@@ -54,20 +51,14 @@ class R2:
         `deadline_s` bounds a whole call. An upload has additional time for its size.
         """
         self._deadline_s, self._timeout = deadline_s, httpx.Timeout(read_timeout_s, connect=connect_timeout_s)
-        self._keys, self._endpoint_url = (access_key_id, secret_access_key), endpoint_url
         self._bucket_name = bucket_name
         self._public_url = public_url.rstrip("/")
-
-    @cached_property
-    def _s3(self) -> S3Client:
-        """Make boto3's client when it is first needed: it reads a megabyte of definitions."""
-        access_key_id, secret_access_key = self._keys
         # A session of its own: making a client from the shared one is not safe between threads.
-        client = Session().client(
+        self._s3 = Session().client(
             "s3",
             aws_access_key_id=access_key_id,
             aws_secret_access_key=secret_access_key,
-            endpoint_url=self._endpoint_url,
+            endpoint_url=endpoint_url,
             config=Config(
                 region_name="auto",
                 signature_version="s3v4",
@@ -77,16 +68,15 @@ class R2:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 retries={"mode": "standard", "total_max_attempts": 1},
-                connect_timeout=self._timeout.connect,
-                read_timeout=self._timeout.read,
+                connect_timeout=connect_timeout_s,
+                read_timeout=read_timeout_s,
             ),
         )
         # boto3 offers no other access to its connections. The dictionary applies to proxies as well.
-        pools = client._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001
+        pools = self._s3._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001
         pools.update(watched_pools(pools))
         # boto3 has no parameter for it (https://developers.cloudflare.com/r2/api/s3/extensions/#conditional-operations).
-        client.meta.events.register("before-call.s3.CreateMultipartUpload", _if_none_match)
-        return client
+        self._s3.meta.events.register("before-call.s3.CreateMultipartUpload", _if_none_match)
 
     def upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> str:
         """Store the whole stream under the key, and return its public URL.

@@ -141,8 +141,7 @@ def load_clients(settings: Settings) -> None:
     importlib.metadata.version = functools.cache(importlib.metadata.version)
     made = services(settings)
     assert made.claude
-    assert made.r2
-    _ = made.claude._client.messages.with_raw_response, made.r2._s3
+    _ = made.claude._client.messages.with_raw_response
     template._environment()
 
 
